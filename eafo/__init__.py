@@ -1,0 +1,67 @@
+"""eafo derives neural-network activation functions, compiles them and scores them honestly.
+
+Every public name is loaded when first used: ``import eafo`` loads neither SymPy nor torch, Optuna or matplotlib.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eafo import kernels, laws, nn, report, search, tasks, theory
+    from eafo.activation import Activation, Domain, Parameter
+    from eafo.catalog import get, names
+    from eafo.derivation import Derivation, derive, wafbc
+    from eafo.errors import EafoError
+    from eafo.kernels import emit
+    from eafo.laws import Law
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Activation",
+    "Derivation",
+    "Domain",
+    "EafoError",
+    "Law",
+    "Parameter",
+    "derive",
+    "emit",
+    "get",
+    "kernels",
+    "laws",
+    "names",
+    "nn",
+    "report",
+    "search",
+    "tasks",
+    "theory",
+    "wafbc",
+]
+
+_HOME = {
+    "Activation": "eafo.activation",
+    "Domain": "eafo.activation",
+    "Parameter": "eafo.activation",
+    "get": "eafo.catalog",
+    "names": "eafo.catalog",
+    "Derivation": "eafo.derivation",
+    "derive": "eafo.derivation",
+    "wafbc": "eafo.derivation",
+    "EafoError": "eafo.errors",
+    "emit": "eafo.kernels",
+    "Law": "eafo.laws",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"eafo.{name}")
+    raise AttributeError(f"module 'eafo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,417 @@
+"""Activation: the one thing that every room of eafo hands to the next."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import mpmath
+import numpy as np
+import numpy.typing as npt
+import sympy
+
+from eafo import formula
+from eafo.errors import InputError
+from eafo.formula import VARIABLE
+
+__all__ = ["VARIABLE", "Activation", "Domain", "Parameter", "Piece", "Provenance", "branches", "derivative"]
+
+FloatArray = npt.NDArray[np.float64]
+_FORMAT = "eafo-activation-1"
+
+
+@dataclass(frozen=True)
+class Domain:
+    """An open interval of admissible parameter values; ±inf where it has no end.
+
+    >>> Domain(0.0) .contains(0.0), Domain().contains(-3.0)
+    (False, True)
+    """
+
+    lower: float = -math.inf
+    upper: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not self.lower < self.upper:
+            raise InputError("a domain's lower end must lie below its upper end", f"({self.lower}, {self.upper})")
+
+    def contains(self, value: float) -> bool:
+        """Whether a finite value lies strictly inside."""
+        return math.isfinite(value) and self.lower < value < self.upper
+
+    def __str__(self) -> str:
+        return f"({self.lower:g}, {self.upper:g})"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A named parameter of an activation.
+
+    Args:
+        name: at most 32 letters, digits and underscores.
+        default: its value at the start of training, inside `domain`.
+        domain: the values it may take.
+        learnable: whether training moves it.
+    """
+
+    name: str
+    default: float
+    domain: Domain = Domain()
+    learnable: bool = False
+
+    def __post_init__(self) -> None:
+        formula.check_name(self.name)
+        if isinstance(self.default, bool) or not isinstance(self.default, (int, float, np.integer, np.floating)):
+            raise InputError(f"the default of {self.name} must be a number", self.default)
+        object.__setattr__(self, "default", float(self.default))
+        if not self.domain.contains(self.default):
+            raise InputError(f"{self.name} must lie in {self.domain}", self.default)
+
+    @property
+    def symbol(self) -> sympy.Symbol:
+        """The parameter as a SymPy symbol; positive where its domain is."""
+        return sympy.Symbol(self.name, **({"positive": True} if self.domain.lower >= 0 else {"real": True}))
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where an activation comes from: its source, and what was done to get it."""
+
+    source: str = ""
+    url: str = ""
+    steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A branch of an activation on an interval: ``expression`` holds for ``lower < x < upper``."""
+
+    expression: sympy.Expr
+    lower: sympy.Expr
+    upper: sympy.Expr
+
+
+def branches(expression: sympy.Expr) -> sympy.Expr:
+    """Write min and max as branches, so that derivatives follow PyTorch's convention at the seams.
+
+    Constants stand in the last branch: relu′(0) = 0 and hardtanh′(±1) = 0, as in PyTorch. Abs stays; its derivative is
+    the sign, 0 at 0.
+
+    >>> branches(sympy.Max(0, VARIABLE))
+    Piecewise((x, x > 0), (0, True))
+    """
+
+    def fold(kind: Any, args: list[Any]) -> Any:
+        if len(args) == 1:
+            return args[0]
+        for i, arg in enumerate(args):
+            folded = sympy.piecewise_fold(arg)
+            if isinstance(folded, sympy.Piecewise):
+                others = args[:i], args[i + 1 :]
+                return sympy.Piecewise(
+                    *((branches(kind(*others[0], value, *others[1])), when) for value, when in folded.args)
+                )
+        first, *rest = sorted(args, key=lambda a: (a.is_number, sympy.default_sort_key(a)))
+        other = fold(kind, rest)
+        return sympy.Piecewise((first, first > other if kind is sympy.Max else first < other), (other, True))
+
+    return expression.replace(lambda e: isinstance(e, (sympy.Max, sympy.Min)), lambda e: fold(type(e), list(e.args)))
+
+
+def derivative(expression: sympy.Expr, symbol: sympy.Symbol = VARIABLE) -> sympy.Expr:
+    """Differentiate branch by branch; a jump contributes nothing, as in automatic differentiation.
+
+    >>> derivative(sympy.Max(0, VARIABLE) ** 2)
+    2*Piecewise((x, x > 0), (0, True))*Piecewise((1, x > 0), (0, True))
+    """
+    result = branches(expression).diff(symbol)
+    return result.replace(sympy.DiracDelta, lambda *_: sympy.S.Zero)
+
+
+def _evaluator(expression: sympy.Expr, names: tuple[str, ...]) -> Callable[..., Any]:
+    """A NumPy function of x and the parameters; generated symbol names, so that no user text reaches the printer."""
+    safe = [sympy.Symbol(f"v{i}", real=True) for i in range(len(names) + 1)]
+    by_name = {"x": safe[0], **dict(zip(names, safe[1:], strict=True))}
+    renamed = expression.xreplace({s: by_name[s.name] for s in expression.free_symbols})
+    return sympy.lambdify(safe, branches(renamed), modules=["scipy", "numpy"], cse=True)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A scalar activation function: an expression in ``x`` with named parameters. Frozen and hashable.
+
+    Args:
+        name: how it is called; free text of one line, at most 80 characters.
+        expression: a SymPy expression of `variable` and the parameters' symbols.
+        parameters: one `Parameter` for each other free symbol, in the order shown to users.
+        provenance: where it comes from.
+        variable: the variable, real; any symbol is accepted and replaced by ``x``.
+
+    Raises:
+        InputError: an undeclared or doubled name, a function that is not on the whitelist, a default outside its domain.
+
+    >>> x = sympy.Symbol("x")
+    >>> f = Activation("leaky", sympy.Max(x, sympy.Symbol("a") * x), (Parameter("a", 0.1),))
+    >>> f([-2.0, 3.0])
+    array([-0.2,  3. ])
+    """
+
+    name: str
+    expression: sympy.Expr
+    parameters: tuple[Parameter, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance, compare=False)
+    variable: sympy.Symbol = VARIABLE
+
+    def __post_init__(self) -> None:
+        if not self.name or len(self.name) > 80 or not self.name.isprintable():
+            raise InputError("an activation's name must be one printable line of 1 to 80 characters", self.name)
+        object.__setattr__(self, "parameters", tuple(self.parameters))
+        symbols = {p.name: p.symbol for p in self.parameters}
+        if len(symbols) != len(self.parameters):
+            raise InputError("the parameters' names must differ", [p.name for p in self.parameters])
+        canonical = {self.variable.name: VARIABLE, **symbols}
+        free = {s.name for s in self.expression.free_symbols}
+        if unknown := sorted(free - canonical.keys()):
+            raise InputError(
+                "every symbol but the variable must be declared as a parameter",
+                unknown[0],
+                f"give it a default, for example {unknown[0]}=1.0",
+            )
+        renamed = self.expression.xreplace({s: canonical[s.name] for s in self.expression.free_symbols})
+        formula.validate(renamed)
+        object.__setattr__(self, "expression", renamed)
+        object.__setattr__(self, "variable", VARIABLE)
+
+    # -- values ------------------------------------------------------------------------------------------------
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        """The parameters' default values by name."""
+        return {p.name: p.default for p in self.parameters}
+
+    @property
+    def learnable(self) -> tuple[Parameter, ...]:
+        """The parameters that training moves."""
+        return tuple(p for p in self.parameters if p.learnable)
+
+    @property
+    def concrete(self) -> sympy.Expr:
+        """The expression with each parameter at its default, as an exact rational."""
+        return self.expression.xreplace({p.symbol: _exact(p.default) for p in self.parameters})
+
+    def __call__(self, x: npt.ArrayLike, **parameters: float) -> FloatArray:
+        """Evaluate in double precision, elementwise.
+
+        Args:
+            x: numbers of any shape, not complex.
+            parameters: values that replace defaults.
+
+        Returns:
+            An array of the shape of `x`. Where the plain formula overflows although x is finite, the value is
+            computed anew with 60 digits.
+        """
+        values = np.asarray(x)
+        if values.dtype.kind not in "biuf":
+            raise InputError("x must be real numbers", values.dtype)
+        values = values.astype(np.float64)
+        filled = self.with_parameters(**parameters).defaults
+        result = np.broadcast_to(self._evaluate(values, filled), values.shape).astype(np.float64)
+        for index in zip(*np.nonzero(~np.isfinite(result) & np.isfinite(values)), strict=True):
+            result[index] = self._precise(float(values[index]), filled)
+        return result
+
+    def _evaluate(self, values: FloatArray, parameters: Mapping[str, float]) -> Any:
+        names = tuple(p.name for p in self.parameters)
+        with np.errstate(all="ignore"):
+            return _cached_evaluator(self.expression, names)(values, *(parameters[n] for n in names))
+
+    def _precise(self, x: float, parameters: Mapping[str, float]) -> float:
+        values = {VARIABLE: _exact(x), **{p.symbol: _exact(parameters[p.name]) for p in self.parameters}}
+        number = self.expression.subs(values)
+        try:
+            with mpmath.workdps(60):
+                return float(mpmath.mpf(number.evalf(60)))
+        except (TypeError, ValueError, OverflowError):
+            return math.nan
+
+    # -- variations --------------------------------------------------------------------------------------------
+
+    def with_parameters(self, **values: float) -> Activation:
+        """The same function with other defaults.
+
+        Raises:
+            InputError: an unknown name, or a value outside the parameter's domain.
+        """
+        if unknown := sorted(values.keys() - self.defaults.keys()):
+            known = ", ".join(self.defaults) or "none"
+            raise InputError(f"the parameters of {self.name} are: {known}", unknown[0])
+        changed = tuple(replace(p, default=values.get(p.name, p.default)) for p in self.parameters)
+        return replace(self, parameters=changed)
+
+    def with_learnable(self, *names: str) -> Activation:
+        """The same function with exactly these parameters learnable."""
+        if unknown := sorted(set(names) - self.defaults.keys()):
+            known = ", ".join(self.defaults) or "none"
+            raise InputError(f"the parameters of {self.name} are: {known}", unknown[0])
+        return replace(self, parameters=tuple(replace(p, learnable=p.name in names) for p in self.parameters))
+
+    def diff(self, order: int = 1) -> Activation:
+        """The derivative by x, as an Activation; at a seam it takes PyTorch's convention (relu′(0) = 0).
+
+        >>> Activation("square", VARIABLE**2).diff().expression
+        2*x
+        """
+        if order < 1:
+            raise InputError("the order of a derivative must be at least 1", order)
+        expression = self.expression
+        for _ in range(order):
+            expression = derivative(expression)
+        kept = tuple(p for p in self.parameters if p.symbol in expression.free_symbols)
+        return Activation(f"{self.name}{'′' * order}", expression, kept, Provenance(steps=(f"d{order}/dx{order}",)))
+
+    def pieces(self) -> tuple[Piece, ...]:
+        """The branches from left to right, seams symbolic; their order is taken at the default parameters.
+
+        >>> Activation("relu", sympy.Max(0, VARIABLE)).pieces()
+        (Piece(expression=0, lower=-oo, upper=0), Piece(expression=x, lower=0, upper=oo))
+        """
+        whole = sympy.piecewise_fold(branches(self.expression.rewrite(sympy.Abs, sympy.Piecewise)))
+        whole = sympy.piecewise_fold(_open_signs(whole))
+        at_default = {p.symbol: _exact(p.default) for p in self.parameters}
+        seams = sorted(_seams(whole), key=lambda s: float(s.xreplace(at_default)))
+        ends = [-sympy.oo, *seams, sympy.oo]
+        result: list[Piece] = []
+        for lower, upper in zip(ends[:-1], ends[1:], strict=True):
+            low, high = (sympy.sympify(e).xreplace(at_default) for e in (lower, upper))
+            if low == high:
+                continue
+            expression = _branch_at(whole, _between(low, high), at_default)
+            if result and result[-1].expression == expression:
+                result[-1] = replace(result[-1], upper=upper)
+            else:
+                result.append(Piece(expression, lower, upper))
+        return tuple(result)
+
+    # -- forms -------------------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        return formula.to_text(self.expression)
+
+    def latex(self) -> str:
+        r"""LaTeX of the expression.
+
+        >>> Activation("relu", sympy.Max(0, VARIABLE)).latex()
+        '\\max\\left(0, x\\right)'
+        """
+        return str(sympy.latex(self.expression))
+
+    def _repr_latex_(self) -> str:
+        return rf"$\displaystyle {sympy.latex(sympy.Symbol(self.name))}(x) = {self.latex()}$"
+
+    def to_json(self) -> str:
+        """One JSON object; `from_json` reads it back to an equal Activation."""
+        parameters = [
+            {
+                "name": p.name,
+                "default": p.default,
+                "lower": p.domain.lower if math.isfinite(p.domain.lower) else None,
+                "upper": p.domain.upper if math.isfinite(p.domain.upper) else None,
+                "learnable": p.learnable,
+            }
+            for p in self.parameters
+        ]
+        made = self.provenance
+        return json.dumps(
+            {
+                "format": _FORMAT,
+                "name": self.name,
+                "formula": formula.to_text(self.expression),
+                "parameters": parameters,
+                "provenance": {"source": made.source, "url": made.url, "steps": list(made.steps)},
+            },
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Activation:
+        """Read what `to_json` wrote; the formula passes the whitelist again.
+
+        Raises:
+            InputError: the text is no such JSON.
+        """
+        try:
+            data = json.loads(text)
+            if data["format"] != _FORMAT:
+                raise InputError(f"the format of an activation's JSON must be {_FORMAT}", data["format"])
+            parameters = tuple(_parameter(entry) for entry in data["parameters"])
+            symbols = {"x": VARIABLE, **{p.name: p.symbol for p in parameters}}
+            made = data["provenance"]
+            provenance = Provenance(str(made["source"]), str(made["url"]), tuple(map(str, made["steps"])))
+            return cls(data["name"], formula.parse(data["formula"], symbols), parameters, provenance)
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise InputError("an activation's JSON must be what to_json wrote", text) from error
+
+
+@functools.lru_cache(maxsize=512)
+def _cached_evaluator(expression: sympy.Expr, names: tuple[str, ...]) -> Callable[..., Any]:
+    return _evaluator(expression, names)
+
+
+def _exact(value: float) -> sympy.Rational:
+    """The decimal that a double shows, exactly: 0.01 is 1/100."""
+    return sympy.Rational(repr(float(value)))
+
+
+def _parameter(entry: Mapping[str, Any]) -> Parameter:
+    lower = -math.inf if entry["lower"] is None else float(entry["lower"])
+    upper = math.inf if entry["upper"] is None else float(entry["upper"])
+    return Parameter(entry["name"], entry["default"], Domain(lower, upper), bool(entry["learnable"]))
+
+
+def _open_signs(expression: sympy.Expr) -> sympy.Expr:
+    """Abs and sign as branches."""
+
+    def sign(u: Any) -> Any:
+        return sympy.Piecewise((1, u > 0), (-1, u < 0), (0, True))
+
+    def absolute(u: Any) -> Any:
+        return sympy.Piecewise((u, u > 0), (-u, True))
+
+    return expression.replace(sympy.Abs, absolute).replace(sympy.sign, sign)
+
+
+def _seams(expression: sympy.Expr) -> set[sympy.Expr]:
+    """Where the branches meet: the roots of the conditions' boundaries."""
+    seams: set[sympy.Expr] = set()
+    for relation in expression.atoms(sympy.core.relational.Relational):
+        boundary = relation.lhs - relation.rhs
+        if VARIABLE in boundary.free_symbols:
+            roots = sympy.solve(boundary, VARIABLE)
+            seams.update(r for r in roots if r.is_real is not False)
+    return seams
+
+
+def _between(low: sympy.Expr, high: sympy.Expr) -> sympy.Expr:
+    if low.is_infinite and high.is_infinite:
+        return sympy.S.Zero
+    if low.is_infinite:
+        return high - 1
+    return low + 1 if high.is_infinite else (low + high) / 2
+
+
+def _branch_at(expression: sympy.Expr, point: sympy.Expr, at_default: Mapping[Any, Any]) -> sympy.Expr:
+    """The branch that holds at a point, with its parameters left symbolic."""
+
+    def choose(node: Any) -> Any:
+        for value, condition in node.args:
+            if condition == sympy.true or condition.xreplace({VARIABLE: point, **at_default}) == sympy.true:
+                return value
+        return sympy.nan
+
+    while expression.has(sympy.Piecewise):
+        expression = expression.replace(lambda e: isinstance(e, sympy.Piecewise), choose)
+    return expression

@@ -1,0 +1,357 @@
+"""Formula text to SymPy expression and back, by a whitelist.
+
+User text never meets ``eval``, ``sympify`` or ``parse_expr``: Python's own grammar reads it into a syntax tree
+(which runs nothing), and this module turns the few allowed nodes into SymPy objects, one by one.
+
+    x*tanh(log(1 + exp(x)))
+    where(x > 0, x, alpha*(exp(x) - 1)); alpha=1
+
+Numbers are kept exact: ``1.7`` is 17/10. Names other than ``x``, ``pi`` and ``e`` are parameters, and stand with
+their defaults behind a semicolon.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sympy
+from sympy.printing.str import StrPrinter
+
+from eafo.errors import InputError
+
+__all__ = ["NAME", "VARIABLE", "parse", "parse_call", "parse_with_defaults", "to_text", "validate"]
+
+#: The variable of every activation.
+VARIABLE = sympy.Symbol("x", real=True)
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
+
+_LONGEST_TEXT = 4000
+_MOST_NODES = 3000
+_MOST_DIGITS = 400
+_CONSTANTS = {"pi": sympy.pi, "e": sympy.E}
+
+
+def _erf_cdf(u: sympy.Expr) -> sympy.Expr:
+    return (1 + sympy.erf(u / sympy.sqrt(2))) / 2
+
+
+_UNARY: dict[str, Callable[[Any], Any]] = {
+    "abs": sympy.Abs,
+    "arctan": sympy.atan,
+    "atan": sympy.atan,
+    "asinh": sympy.asinh,
+    "cos": sympy.cos,
+    "cosh": sympy.cosh,
+    "erf": sympy.erf,
+    "erfc": sympy.erfc,
+    "exp": sympy.exp,
+    "expm1": lambda u: sympy.exp(u) - 1,
+    "gelu": lambda u: u * _erf_cdf(u),
+    "log": sympy.log,
+    "log1p": lambda u: sympy.log(1 + u),
+    "relu": lambda u: sympy.Max(0, u),
+    "sigmoid": lambda u: 1 / (1 + sympy.exp(-u)),
+    "sign": sympy.sign,
+    "silu": lambda u: u / (1 + sympy.exp(-u)),
+    "sin": sympy.sin,
+    "sinh": sympy.sinh,
+    "softplus": lambda u: sympy.log(1 + sympy.exp(u)),
+    "sqrt": sympy.sqrt,
+    "tan": sympy.tan,
+    "tanh": sympy.tanh,
+}
+_FUNCTIONS = sorted([*_UNARY, "max", "min", "where"])
+
+#: What an expression may be built of, whoever built it.
+_ALLOWED = (
+    sympy.Add, sympy.Mul, sympy.Pow, sympy.Symbol, sympy.Number, sympy.NumberSymbol,
+    sympy.exp, sympy.log, sympy.sin, sympy.cos, sympy.tan, sympy.tanh, sympy.sinh, sympy.cosh,
+    sympy.atan, sympy.asinh, sympy.erf, sympy.erfc, sympy.Abs, sympy.sign, sympy.Max, sympy.Min,
+    sympy.Piecewise, sympy.functions.elementary.piecewise.ExprCondPair,
+    sympy.core.relational.Relational, sympy.And, sympy.Or, sympy.Not,
+    sympy.logic.boolalg.BooleanAtom,
+)  # fmt: skip
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Lt: sympy.Lt,
+    ast.LtE: sympy.Le,
+    ast.Gt: sympy.Gt,
+    ast.GtE: sympy.Ge,
+    ast.Eq: sympy.Eq,
+}
+
+
+def _refuse(rule: str, value: object, remedy: str = "") -> InputError:
+    return InputError(rule, value if isinstance(value, str) else ast.unparse(value), remedy)  # type: ignore[arg-type]
+
+
+class _Reader:
+    """Turns a syntax tree into an expression; knows the names that may occur."""
+
+    def __init__(self, symbols: Mapping[str, sympy.Symbol]) -> None:
+        self.symbols = symbols
+
+    def expression(self, node: ast.AST) -> Any:
+        match node:
+            case ast.Constant(value=bool()):
+                raise _refuse("a formula is made of numbers, names and functions", node)
+            case ast.Constant(value=int() | float()):
+                return _number(node)
+            case ast.Name(id=name):
+                return self.name(name)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -self.expression(operand)
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return self.expression(operand)
+            case ast.BinOp():
+                return self.operation(node)
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
+                return self.call(name, args, node)
+        hint = "write powers as **" if isinstance(node, ast.BinOp) else f"functions: {', '.join(_FUNCTIONS)}"
+        raise _refuse("a formula is made of numbers, names, + - * / ** and known functions", node, hint)
+
+    def name(self, name: str) -> Any:
+        if name in self.symbols:
+            return self.symbols[name]
+        if name in _CONSTANTS:
+            return _CONSTANTS[name]
+        raise InputError(
+            "every name in a formula must be x, pi, e, a function or a declared parameter",
+            name,
+            f"declare a parameter with its default behind a semicolon, as in '…; {name}=1'",
+        )
+
+    def operation(self, node: ast.BinOp) -> Any:
+        left, right = self.expression(node.left), self.expression(node.right)
+        match node.op:
+            case ast.Add():
+                return left + right
+            case ast.Sub():
+                return left - right
+            case ast.Mult():
+                return left * right
+            case ast.Div():
+                if right == 0:
+                    raise _refuse("a formula must not divide by zero", node)
+                return left / right
+            case ast.Pow():
+                return _power(left, right, node)
+        raise _refuse("the operators of a formula are + - * / **", node, "write powers as **")
+
+    def call(self, name: str, args: list[ast.expr], node: ast.AST) -> Any:
+        if name == "where" and len(args) == 3:
+            condition = self.condition(args[0])
+            return sympy.Piecewise((self.expression(args[1]), condition), (self.expression(args[2]), True))
+        if name in ("max", "min") and len(args) >= 2:
+            kind = sympy.Max if name == "max" else sympy.Min
+            return kind(*map(self.expression, args))
+        if name in _UNARY and len(args) == 1:
+            return _UNARY[name](self.expression(args[0]))
+        if name in _FUNCTIONS:
+            takes = {"where": "a condition and two values", "max": "two values or more", "min": "two values or more"}
+            raise _refuse(f"{name} takes {takes.get(name, 'one value')}", node)
+        raise _refuse("a formula calls known functions only", name, f"known: {', '.join(_FUNCTIONS)}")
+
+    def condition(self, node: ast.AST) -> Any:
+        match node:
+            case ast.Compare(left=left, ops=ops, comparators=comparators):
+                values = [self.expression(v) for v in (left, *comparators)]
+                if not all(type(op) in _COMPARE for op in ops):
+                    raise _refuse("conditions compare with < <= > >= ==", node)
+                pairs = zip(ops, values[:-1], values[1:], strict=True)
+                return sympy.And(*(_COMPARE[type(op)](a, b) for op, a, b in pairs))
+            case ast.BoolOp(op=ast.And(), values=parts):
+                return sympy.And(*map(self.condition, parts))
+            case ast.BoolOp(op=ast.Or(), values=parts):
+                return sympy.Or(*map(self.condition, parts))
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return sympy.Not(self.condition(operand))
+        raise _refuse("the first argument of where must be a comparison", node, "for example where(x > 0, x, 0)")
+
+
+def _number(node: ast.Constant) -> Any:
+    value = node.value
+    if isinstance(value, int):
+        if value.bit_length() > _MOST_DIGITS * 3:
+            raise InputError(f"a number must have at most {_MOST_DIGITS} digits", "a longer one")
+        return sympy.Integer(value)
+    assert isinstance(value, float)  # noqa: S101 - narrowed by the caller's pattern
+    if not math.isfinite(value):
+        raise InputError("a number must be finite", ast.unparse(node))
+    # repr is the shortest decimal that reads back as the same double; as a rational it stays exact.
+    return sympy.Rational(repr(value))
+
+
+def _power(base: Any, exponent: Any, node: ast.AST) -> Any:
+    if base.is_number and exponent.is_number:
+        if base == 0 and not exponent.is_nonnegative:
+            raise _refuse("a formula must not divide by zero", node)
+        size = abs(float(sympy.N(exponent, 15))) * abs(float(sympy.log(abs(base), 10).evalf(15)) if base != 0 else 0)
+        if not size <= _MOST_DIGITS:
+            raise _refuse(f"a constant power must stay below {_MOST_DIGITS} digits", node)
+    if exponent.is_number and exponent.is_real and abs(exponent) > 1000:
+        raise _refuse("an exponent must lie between -1000 and 1000", node)
+    return base**exponent
+
+
+def parse(text: str, symbols: Mapping[str, sympy.Symbol] | None = None) -> sympy.Expr:
+    """Read formula text into a SymPy expression.
+
+    Args:
+        text: the formula, for example ``"x*sigmoid(1.7*x)"``.
+        symbols: the names that may occur beside functions and constants; ``x`` alone where not given.
+
+    Raises:
+        InputError: the text is no formula, too large, or holds an unknown name.
+
+    >>> parse("max(0, x) + 1.5")
+    Max(0, x) + 3/2
+    """
+    if len(text) > _LONGEST_TEXT:
+        raise InputError(f"a formula must be at most {_LONGEST_TEXT} characters long", f"{len(text)} characters")
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        hint = "write powers as **" if "^" in text else "for example x*sigmoid(x)"
+        raise InputError("a formula must be one well-formed expression", text, hint) from error
+    if sum(1 for _ in ast.walk(tree)) > _MOST_NODES:
+        raise InputError(f"a formula must have at most {_MOST_NODES} parts", text)
+    try:
+        expression = _Reader(symbols if symbols is not None else {"x": VARIABLE}).expression(tree.body)
+    except RecursionError as error:
+        raise InputError("a formula must not be nested so deeply", text) from error
+    validate(expression, text)
+    return expression
+
+
+def parse_with_defaults(text: str) -> tuple[sympy.Expr, dict[str, float]]:
+    """Read ``formula; name=default, …`` into an expression and the defaults of its parameters.
+
+    >>> parse_with_defaults("x*sigmoid(beta*x); beta=1.5")
+    (x/(1 + exp(-beta*x)), {'beta': 1.5})
+    """
+    body, _, tail = text.partition(";")
+    defaults = parse_assignments(tail)
+    for name in defaults:
+        check_name(name)
+    symbols = {name: sympy.Symbol(name, real=True) for name in defaults}
+    expression = parse(body, {"x": VARIABLE, **symbols})
+    unused = [n for n, s in symbols.items() if s not in expression.free_symbols]
+    if unused:
+        raise InputError("every declared parameter must occur in the formula", unused[0])
+    return expression, defaults
+
+
+def parse_assignments(text: str) -> dict[str, float]:
+    """Read ``a=1, b=-2.5`` into numbers; empty text gives none."""
+    values: dict[str, float] = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        name, equals, value = (p.strip() for p in part.partition("="))
+        try:
+            number = float(parse(value, {}))
+        except (InputError, TypeError) as error:
+            raise InputError("a parameter is given as name=number", part, "for example t=1.5") from error
+        if not equals or name in values or not math.isfinite(number):
+            raise InputError("a parameter is given once, as name=number", part, "for example t=1.5")
+        values[name] = number
+    return values
+
+
+def parse_call(text: str) -> tuple[str, list[str], dict[str, float]] | None:
+    """Read ``name``, ``name(1, 2)`` or ``name(t=1.5)`` into name, positional texts and named numbers.
+
+    Gives None where the text has another shape; a formula such as ``sin(x)`` has this one, with ``["x"]``.
+
+    >>> parse_call("srelu(t=1.5)")
+    ('srelu', [], {'t': 1.5})
+    """
+    match = re.fullmatch(rf"\s*({NAME.pattern})\s*(?:\(([^()]*)\))?\s*", text)
+    if match is None:
+        return None
+    parts = [p.strip() for p in (match[2] or "").split(",") if p.strip()]
+    positional = [p for p in parts if "=" not in p]
+    named = [p for p in parts if re.fullmatch(rf"{NAME.pattern}\s*=[^=].*", p)]
+    if len(positional) + len(named) != len(parts):
+        return None
+    return match[1], positional, parse_assignments(",".join(named))
+
+
+def check_name(name: str) -> str:
+    """Return the name of a parameter, or refuse it: it is printed into code later."""
+    if not NAME.fullmatch(name) or name == "x" or name in _CONSTANTS or name in _FUNCTIONS:
+        raise InputError(
+            "a parameter's name must be letters, digits and _, at most 32, and no function, x, pi or e", name
+        )
+    return name
+
+
+def validate(expression: sympy.Expr, shown: str | None = None) -> None:
+    """Refuse an expression that holds anything but the whitelisted functions, real and finite.
+
+    Raises:
+        InputError: it names the part that is not allowed.
+    """
+    shown = shown if shown is not None else str(expression)
+    count = 0
+    for part in sympy.preorder_traversal(expression):
+        count += 1
+        if count > _MOST_NODES:
+            raise InputError(f"an expression must have at most {_MOST_NODES} parts", shown)
+        if not isinstance(part, _ALLOWED):
+            raise InputError("an activation is built of elementary real functions", f"{part} in {shown}")
+        if part in (sympy.oo, -sympy.oo, sympy.zoo, sympy.nan) or (part.is_Number and not part.is_real):
+            raise InputError("the constants of an activation must be finite", f"{part} in {shown}")
+        if part.is_number and getattr(part, "is_real", None) is False:
+            raise InputError("an activation must be real", f"{part} in {shown}")
+
+
+class _TextPrinter(StrPrinter):  # type: ignore[misc]
+    """Prints an expression in the language that `parse` reads."""
+
+    def _print_Max(self, expr: Any) -> str:
+        return f"max({', '.join(map(self._print, expr.args))})"
+
+    def _print_Min(self, expr: Any) -> str:
+        return f"min({', '.join(map(self._print, expr.args))})"
+
+    def _print_Abs(self, expr: Any) -> str:
+        return f"abs({self._print(expr.args[0])})"
+
+    def _print_Exp1(self, expr: Any) -> str:
+        return "e"
+
+    def _print_Float(self, expr: Any) -> str:
+        return repr(float(expr))
+
+    def _print_Piecewise(self, expr: Any) -> str:
+        *pairs, (last, condition) = expr.args
+        text = str(self._print(last))
+        if condition != sympy.true:
+            raise InputError("a piecewise expression must end in a branch for all other x", str(expr))
+        for value, when in reversed(pairs):
+            text = f"where({self._print(when)}, {self._print(value)}, {text})"
+        return text
+
+    def _print_And(self, expr: Any) -> str:
+        return "(" + " and ".join(sorted(map(self._print, expr.args))) + ")"
+
+    def _print_Or(self, expr: Any) -> str:
+        return "(" + " or ".join(sorted(map(self._print, expr.args))) + ")"
+
+    def _print_Not(self, expr: Any) -> str:
+        return f"(not {self._print(expr.args[0])})"
+
+    def _print_Relational(self, expr: Any) -> str:
+        return f"{self._print(expr.lhs)} {expr.rel_op} {self._print(expr.rhs)}"
+
+
+def to_text(expression: sympy.Expr) -> str:
+    """Write an expression as formula text; `parse` reads it back.
+
+    >>> to_text(sympy.Max(0, VARIABLE) + sympy.exp(-VARIABLE**2 / 2))
+    'max(0, x) + exp(-x**2/2)'
+    """
+    return str(_TextPrinter().doprint(expression))
