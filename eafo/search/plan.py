@@ -1,0 +1,273 @@
+"""Plans: what a search is asked to do, read from TOML, every key and number checked."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from eafo import tasks
+from eafo.errors import InputError
+
+__all__ = ["Plan", "PrunerPlan", "Range", "SamplerPlan", "Space"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_SAMPLERS = ("tpe", "random")
+_PRUNERS = ("median", "none")
+_MOST = 1_000_000
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values searched for one parameter.
+
+    Args:
+        name: the parameter, ``"epsilon"``, in every candidate that has it; or ``"srelu.t"``, in that base alone.
+        low: lower end.
+        high: upper end, above `low`.
+        log: whether values are drawn evenly in their logarithm; `low` is then positive.
+        learnable: whether training moves the parameter on from the searched value; None keeps what the activation says.
+    """
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+    learnable: bool | None = None
+
+    def __post_init__(self) -> None:
+        for end in ("low", "high"):
+            value = getattr(self, end)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise InputError(f"{end} of {self.name} must be a finite number", value)
+            object.__setattr__(self, end, float(value))
+        if not self.low < self.high:
+            raise InputError(
+                f"low of {self.name} must be below its high", f"low = {self.low:g}, high = {self.high:g}"
+            )
+        if not isinstance(self.log, bool):
+            raise InputError(f"log of {self.name} must be true or false", self.log)
+        if self.log and self.low <= 0:
+            raise InputError(f"low of {self.name} must be positive where log is true", self.low)
+        if self.learnable not in (True, False, None):
+            raise InputError(f"learnable of {self.name} must be true or false", self.learnable)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is searched: bases × laws × parameter ranges.
+
+    Args:
+        bases: activations, as `eafo.get` reads them.
+        laws: input laws whose correction is added to the base, as `eafo.laws.get` reads them; ``"none"``: no correction.
+        parameters: the ranges.
+    """
+
+    bases: tuple[str, ...]
+    laws: tuple[str, ...] = ("none",)
+    parameters: tuple[Range, ...] = ()
+
+    def __post_init__(self) -> None:
+        for key in ("bases", "laws"):
+            values = getattr(self, key)
+            if not values or not all(isinstance(v, str) and v for v in values):
+                raise InputError(f"{key} must be a list of texts, one at least", list(values))
+            if len(set(values)) != len(values):
+                raise InputError(f"{key} must be given once each", ", ".join(values))
+
+
+@dataclass(frozen=True)
+class SamplerPlan:
+    """Who proposes candidates: ``"tpe"`` or ``"random"``, with a seed."""
+
+    name: str = "tpe"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.name not in _SAMPLERS:
+            raise InputError(f"the sampler must be one of {', '.join(_SAMPLERS)}", self.name)
+        _check_count("the sampler's seed", self.seed, 0)
+
+
+@dataclass(frozen=True)
+class PrunerPlan:
+    """When a candidate is given up before its last seed.
+
+    Args:
+        name: ``"median"``: when its mean so far is below the median of the others at as many seeds; or ``"none"``.
+        startup: how many trials are left alone at first.
+        warmup: how many seeds of each trial are left alone.
+    """
+
+    name: str = "median"
+    startup: int = 5
+    warmup: int = 1
+
+    def __post_init__(self) -> None:
+        if self.name not in _PRUNERS:
+            raise InputError(f"the pruner must be one of {', '.join(_PRUNERS)}", self.name)
+        _check_count("the pruner's startup", self.startup, 0)
+        _check_count("the pruner's warmup", self.warmup, 0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search: which candidates, on which task, how many trials and seeds.
+
+    Args:
+        name: the study's name and its file's; letters, digits, ``_ . -``, at most 64.
+        task: a task's name, or ``"module:object"``.
+        epochs: the length of each training.
+        trials: the total number of trials of the study, resumed runs included.
+        seeds: how many seeds each candidate is trained with.
+        space: what is searched.
+        first_seed: the first of these seeds.
+        sampler: who proposes.
+        pruner: who gives up early.
+
+    Raises:
+        InputError: a value breaks its rule.
+    """
+
+    name: str
+    task: str
+    epochs: int
+    trials: int
+    seeds: int
+    space: Space
+    first_seed: int = 0
+    sampler: SamplerPlan = field(default_factory=SamplerPlan)
+    pruner: PrunerPlan = field(default_factory=PrunerPlan)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise InputError("a plan's name must be letters, digits, _ . - (at most 64)", self.name)
+        tasks.get(self.task)
+        _check_count("epochs", self.epochs, 1)
+        _check_count("trials", self.trials, 1)
+        _check_count("seeds", self.seeds, 1)
+        _check_count("first_seed", self.first_seed, 0)
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds, in the order in which they are run."""
+        return tuple(range(self.first_seed, self.first_seed + self.seeds))
+
+    def with_trials(self, trials: int) -> Plan:
+        """The same plan with another number of trials."""
+        return replace(self, trials=trials)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values, in the form of the TOML file; `from_dict` reads them back to an equal Plan."""
+        values = asdict(self)
+        ranges = {
+            r.pop("name"): {k: v for k, v in r.items() if v is not None}
+            for r in values["space"]["parameters"]
+        }
+        space = {"bases": list(self.space.bases), "laws": list(self.space.laws), "parameters": ranges}
+        return {**values, "space": space}
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Plan:
+        """Read a plan from a TOML file.
+
+        Raises:
+            InputError: no such file, no TOML, an unknown key or a wrong value; the message names the file.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8"
+            raise InputError(f"a plan must be a readable TOML file ({reason})", str(path)) from error
+        return cls.from_text(text, str(path))
+
+    @classmethod
+    def from_text(cls, text: str, source: str = "the plan") -> Plan:
+        """Read a plan from TOML text; `source` is what messages call it."""
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"{source} must be well-formed TOML", str(error)) from error
+        return cls.from_dict(values, source)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str = "the plan") -> Plan:
+        """Read a plan from a dictionary in the form of the TOML file.
+
+        >>> plan = Plan.from_dict({"name": "p", "task": "mnist1d", "budget": "tiny", "trials": 4, "seeds": 2,
+        ...                        "space": {"bases": ["srelu"], "parameters": {"t": {"low": 1, "high": 3}}}})
+        >>> plan.epochs, plan.space.parameters[0].high, Plan.from_dict(plan.to_dict()) == plan
+        (2, 3.0, True)
+        """
+        try:
+            return _plan(values)
+        except InputError as error:
+            if source == "the plan":
+                raise
+            value = (error.value,) if error.has_value else ()
+            raise type(error)(f"{source}: {error.rule}", *value, remedy=error.remedy) from error
+
+
+def _check_count(what: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MOST:
+        raise InputError(f"{what} must be a whole number from {least} to {_MOST}", value)
+
+
+def _plan(values: Mapping[str, Any]) -> Plan:
+    known = [f.name for f in fields(Plan)]
+    given = _table(values, "a plan", [*known, "budget"], ("name", "task", "trials", "seeds", "space"))
+    given["epochs"] = _epochs(given)
+    given["space"] = _space(given["space"])
+    for key, kind in (("sampler", SamplerPlan), ("pruner", PrunerPlan)):
+        if key in given:
+            given[key] = kind(**_table(given[key], f"[{key}]", [f.name for f in fields(kind)]))
+    return Plan(**given)
+
+
+def _epochs(given: dict[str, Any]) -> Any:
+    budget = given.pop("budget", None)
+    if (budget is None) == ("epochs" not in given):
+        raise InputError("a plan must say how long a training is, by epochs or by budget, not both")
+    if budget is None:
+        return given["epochs"]
+    lengths = tasks.get(given["task"]).epochs
+    if budget not in lengths:
+        raise InputError(f"the budget must be one of {', '.join(lengths)}", budget)
+    return lengths[budget]
+
+
+def _space(values: Any) -> Space:
+    given = _table(values, "[space]", [f.name for f in fields(Space)], ("bases",))
+    keys = [f.name for f in fields(Range) if f.name != "name"]
+    for key in ("bases", "laws"):
+        if key in given:
+            if not isinstance(given[key], list | tuple):
+                raise InputError(f"{key} must be a list of texts, one at least", given[key])
+            given[key] = tuple(given[key])
+    ranges = []
+    for name, entry in _table(given.pop("parameters", {}), "[space.parameters]").items():
+        ranges.append(Range(name, **_table(entry, f"[space.parameters.{name}]", keys, ("low", "high"))))
+    return Space(**given, parameters=tuple(ranges))
+
+
+def _table(
+    values: Any, what: str, known: list[str] | None = None, required: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """A table as a dictionary, its keys checked."""
+    if not isinstance(values, Mapping):
+        raise InputError(f"{what} must be a table", values)
+    if known is not None:
+        for key in values:
+            if key not in known:
+                close = difflib.get_close_matches(str(key), known, 1)
+                hint = f"did you mean '{close[0]}'?" if close else ""
+                raise InputError(f"the keys of {what} are: {', '.join(known)}", str(key), hint)
+    for key in required:
+        if key not in values:
+            raise InputError(f"{what} must have the key '{key}'")
+    return dict(values)

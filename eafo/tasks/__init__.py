@@ -1,0 +1,71 @@
+"""Tasks: what one trial is. An activation and a seed go in, a score comes out.
+
+`get` finds a task by name, `names` lists the embedded ones. A task of your own is any object with the members of
+`Task`, named ``"module:object"``; its module must be importable in the worker processes too.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import Any
+
+from eafo.errors import InputError
+from eafo.tasks.protocol import BUDGETS, DivergedError, Learned, Outcome, Task
+
+__all__ = ["BUDGETS", "DivergedError", "Learned", "Outcome", "Task", "get", "names"]
+
+_EMBEDDED = {
+    "mnist-mlp": "eafo.tasks.mnist:MLP",
+    "mnist1d": "eafo.tasks.mnist1d:CNN",
+    "mnist1d-mlp": "eafo.tasks.mnist1d:MLP",
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names of the embedded tasks.
+
+    >>> names()
+    ('mnist-mlp', 'mnist1d', 'mnist1d-mlp')
+    """
+    return tuple(_EMBEDDED)
+
+
+def get(name: str) -> Task:
+    """The task of this name.
+
+    Args:
+        name: an embedded name, or ``"module:object"`` for a task of your own (an object, or a class called without
+            arguments).
+
+    Raises:
+        InputError: no such task, or the object is none.
+
+    >>> get("mnist1d").epochs["tiny"]
+    2
+    >>> get("mnist1")
+    Traceback (most recent call last):
+        ...
+    eafo.errors.InputError: a task must be one of mnist-mlp, mnist1d, mnist1d-mlp or module:object, but got 'mnist1';
+    did you mean 'mnist1d'?
+    """
+    if name in _EMBEDDED:
+        return _import(_EMBEDDED[name])
+    if not isinstance(name, str) or ":" not in name:
+        close = difflib.get_close_matches(str(name), _EMBEDDED, 1)
+        hint = f"did you mean '{close[0]}'?" if close else "see `eafo list tasks`"
+        raise InputError(f"a task must be one of {', '.join(_EMBEDDED)} or module:object", name, hint)
+    return _import(name)
+
+
+def _import(path: str) -> Task:
+    module, _, attribute = path.partition(":")
+    try:
+        found: Any = getattr(importlib.import_module(module), attribute)
+        task = found() if isinstance(found, type) else found
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        remedy = "check the spelling, and that PYTHONPATH reaches the module"
+        raise InputError(f"the task module:object must be importable ({error})", path, remedy) from error
+    if not isinstance(task, Task):
+        raise InputError("a task must have name, description, epochs, prepare and run", path)
+    return task

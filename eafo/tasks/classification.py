@@ -1,0 +1,99 @@
+"""A classification task: data, model and recipe, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from eafo.activation import Activation
+from eafo.errors import InputError
+from eafo.tasks.data import DataSet
+from eafo.tasks.protocol import Outcome
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from eafo.tasks.models import ActivationFactory
+
+__all__ = ["Classification", "Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained, with cross-entropy as its loss.
+
+    Args:
+        optimiser: ``"adam"`` or ``"adamw"``, with torch's defaults for all that is not named here.
+        learning_rate: the step size, constant.
+        batch: examples a step; the last batch of an epoch may be smaller.
+        weight_decay: of the network's weights; the activations' own parameters have none.
+    """
+
+    optimiser: Literal["adam", "adamw"]
+    learning_rate: float
+    batch: int
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Classification:
+    """A task that trains a small network and scores the accuracy on the test set.
+
+    Args:
+        name: how plans and commands call it.
+        description: data, model, recipe and score, in a sentence.
+        tiny: epochs of the budget ``"tiny"``.
+        short: epochs of the budget ``"short"``.
+        full: epochs of the budget ``"full"``.
+        recipe: how it is trained.
+        model: builds the network around an activation factory.
+        load: the data; called in the process that trains.
+        check: prepares the data; called once before a search, raises DataError.
+        share: the score is the mean test accuracy over the last ⌈share · epochs⌉ epochs.
+    """
+
+    name: str
+    description: str
+    tiny: int
+    short: int
+    full: int
+    recipe: Recipe
+    model: Callable[[ActivationFactory], nn.Module]
+    load: Callable[[], DataSet]
+    check: Callable[[], object]
+    share: float
+
+    @property
+    def epochs(self) -> Mapping[str, int]:
+        """The number of epochs of each budget."""
+        return MappingProxyType({"tiny": self.tiny, "short": self.short, "full": self.full})
+
+    def prepare(self) -> None:
+        """Check that the data are there, or fetch them.
+
+        Raises:
+            DataError: they are missing or damaged.
+        """
+        self.check()
+
+    def run(self, activation: Activation, seed: int, epochs: int) -> Outcome:
+        """Train once and score; bit for bit repeatable on one machine.
+
+        Args:
+            activation: used in every hidden layer, with parameters of its own in each.
+            seed: fixes initialisation and order; from 0.
+            epochs: passes over the training set, at least 1.
+
+        Raises:
+            DataError: the data are missing or damaged.
+            DivergedError: the loss left the finite numbers.
+        """
+        if epochs < 1:
+            raise InputError("the number of epochs must be at least 1", epochs)
+        if seed < 0:
+            raise InputError("a seed must be at least 0", seed)
+        from eafo.tasks.train import train  # noqa: PLC0415 - torch is loaded only where a training runs
+
+        return train(self.model, activation, self.load(), self.recipe, seed, epochs, self.share)

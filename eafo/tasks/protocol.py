@@ -1,0 +1,136 @@
+"""What a task is, and what one training brings home."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from eafo.activation import Activation
+from eafo.errors import EafoError, InputError
+
+__all__ = ["BUDGETS", "DivergedError", "Learned", "Outcome", "Task"]
+
+#: The lengths a training comes in, from a look to the published protocol.
+BUDGETS = ("tiny", "short", "full")
+
+
+class DivergedError(EafoError, ArithmeticError):
+    """The training loss left the finite numbers; the run ends there."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What training did to one learnable parameter of one layer's activation.
+
+    Args:
+        parameter: the layer and the parameter, ``"activations.0.epsilon"``.
+        start: its value before training.
+        end: its value after training.
+    """
+
+    parameter: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one training of one activation with one seed brought.
+
+    Args:
+        seed: the seed of initialisation and order.
+        score: what the task counts, higher is better; accuracy in percent, 0 to 100, in the embedded tasks.
+        curve: the test accuracy after each epoch, in percent.
+        loss: the mean training loss of each epoch.
+        learned: start and end of every learnable parameter of the activations.
+        seconds: the time the training took, wall clock.
+        steps: the number of optimiser steps.
+
+    Raises:
+        InputError: the score is not finite.
+
+    >>> Outcome.from_dict(Outcome(0, 97.5, (95.0, 97.5), (0.3, 0.1)).to_dict()).score
+    97.5
+    """
+
+    seed: int
+    score: float
+    curve: tuple[float, ...] = ()
+    loss: tuple[float, ...] = ()
+    learned: tuple[Learned, ...] = ()
+    seconds: float = 0.0
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.score):
+            raise InputError("a score must be a finite number", self.score)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values; `from_dict` reads them back to an equal Outcome."""
+        values = asdict(self)
+        return {
+            **values,
+            "curve": list(self.curve),
+            "loss": list(self.loss),
+            "learned": list(values["learned"]),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Outcome:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InputError: the values are no such outcome.
+        """
+        try:
+            return cls(
+                seed=int(values["seed"]),
+                score=float(values["score"]),
+                curve=tuple(map(float, values["curve"])),
+                loss=tuple(map(float, values["loss"])),
+                learned=tuple(
+                    Learned(str(v["parameter"]), float(v["start"]), float(v["end"]))
+                    for v in values["learned"]
+                ),
+                seconds=float(values["seconds"]),
+                steps=int(values["steps"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError("an outcome must be what to_dict wrote", repr(values)) from error
+
+
+@runtime_checkable
+class Task(Protocol):
+    """One trial: an activation, a seed and a number of epochs → an `Outcome`.
+
+    A task of your own needs these five members and is named ``"module:object"`` wherever a task's name stands.
+    `run` must be a pure function: the same arguments give the same outcome, but for the seconds.
+    """
+
+    @property
+    def name(self) -> str:
+        """How plans and commands call it."""
+
+    @property
+    def description(self) -> str:
+        """Data, model, recipe and score, in a sentence."""
+
+    @property
+    def epochs(self) -> Mapping[str, int]:
+        """The number of epochs of each budget in `BUDGETS`."""
+
+    def prepare(self) -> None:
+        """Check that the data are there, or fetch them.
+
+        Raises:
+            DataError: they are missing or damaged; the message names the file and the remedy.
+        """
+
+    def run(self, activation: Activation, seed: int, epochs: int) -> Outcome:
+        """Train once and score.
+
+        Raises:
+            DivergedError: the loss left the finite numbers.
+        """
