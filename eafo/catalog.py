@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import sympy
 
@@ -14,7 +15,7 @@ from eafo.errors import InputError
 __all__ = ["ActivationLike", "get", "names"]
 
 #: What every function of eafo accepts as an activation: a name, formula text, an expression or an `Activation`.
-ActivationLike = str | sympy.Expr | Activation
+ActivationLike: TypeAlias = str | sympy.Expr | Activation
 
 _POSITIVE = Domain(0.0)
 

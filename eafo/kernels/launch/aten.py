@@ -1,0 +1,76 @@
+"""Running the source of the aten backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from eafo.kernels.backends import aten
+from eafo.kernels.lower import Scalar
+from eafo.kernels.program import Precision
+
+__all__ = ["AtenRunner"]
+
+
+class AtenRunner:
+    """Plain torch operations on any device; half precisions compute in float32 and round once at the end."""
+
+    def __init__(self, scalar: Scalar) -> None:
+        self._scalar = scalar
+        self._learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
+        self._modules: dict[Precision, dict[str, Any]] = {}
+        self._constants: dict[Any, torch.Tensor] = {}
+
+    def forward(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> torch.Tensor:
+        """f(x; θ), of the shape and type of x."""
+        work, run = self._prepare(x, "forward")
+        (result,) = run(work, *self._tensors(work, values))
+        if result is x or result.shape != x.shape:
+            result = result.expand_as(x).clone()
+        return result.to(x.dtype)
+
+    def backward(
+        self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...], grad: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """grad·f′, and Σ grad·∂f/∂θ in the shape of each learnable θ."""
+        work, run = self._prepare(x, "backward")
+        slope, *by_parameter = run(work, *self._tensors(work, values))
+        grad = grad.to(work.dtype)
+        sums = [_sum_like(grad * d, values[i]) for i, d in zip(self._learnable, by_parameter, strict=True)]
+        return ((grad * slope).to(x.dtype), *sums)
+
+    def _prepare(self, x: torch.Tensor, name: str) -> tuple[torch.Tensor, Callable[..., Any]]:
+        if x.dtype not in (torch.float32, torch.float64):
+            x = x.float()
+        precision = Precision.FLOAT64 if x.dtype == torch.float64 else Precision.FLOAT32
+        if precision not in self._modules:
+            self._modules[precision] = self._compile(precision)
+        return x, self._modules[precision][name]
+
+    def _compile(self, precision: Precision) -> dict[str, Any]:
+        """What is shown is what runs; the source is made of the closed set of operations and generated names."""
+        text = aten.source(self._scalar.forward(precision), self._scalar.backward(precision))
+        module: dict[str, Any] = {}
+        exec(compile(text, "<eafo aten kernel>", "exec"), module)  # noqa: S102 - holds no text of a user's
+        return module
+
+    def _tensors(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> list[torch.Tensor]:
+        return [v.to(x.dtype) if isinstance(v, torch.Tensor) else self._constant(x, v) for v in values]
+
+    def _constant(self, x: torch.Tensor, value: float) -> torch.Tensor:
+        if torch.compiler.is_compiling():
+            return x.new_full((), value)
+        key = (value, x.dtype, x.device)
+        if key not in self._constants:
+            self._constants[key] = x.new_full((), value)
+        return self._constants[key]
+
+
+def _sum_like(elements: torch.Tensor, value: float | torch.Tensor) -> torch.Tensor:
+    """Sum over every dimension along which the value was broadcast."""
+    if not isinstance(value, torch.Tensor):
+        return elements.sum()
+    total = elements.sum() if value.ndim == 0 else elements.sum_to_size(value.shape)
+    return total.to(value.dtype)

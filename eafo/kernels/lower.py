@@ -1,0 +1,336 @@
+"""Lowering: {f, f′, ∂f/∂θ} to straight-line programs, common terms shared, constants folded."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy
+
+from eafo.activation import VARIABLE, Activation, derivative
+from eafo.errors import InputError
+from eafo.kernels import functions
+from eafo.kernels.program import Instruction, Operation, Precision, Program
+from eafo.kernels.stabilise import finish, stabilise
+
+__all__ = ["Scalar", "lower"]
+
+_LARGEST_PRODUCT = 16
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A stable scalar function with its parameters, free of names, defaults and provenance.
+
+    Args:
+        expression: what `stabilise` made of a formula, or a derivative of it.
+        parameters: all parameters, in order.
+        learnable: those of them that are differentiated.
+        without: rules left out, for measuring them.
+    """
+
+    expression: sympy.Expr
+    parameters: tuple[sympy.Symbol, ...] = ()
+    learnable: tuple[sympy.Symbol, ...] = ()
+    without: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, activation: Activation, without: Collection[str] = ()) -> Scalar:
+        """The stable form of an activation."""
+        return cls(
+            stabilise(activation.expression, without),
+            tuple(p.symbol for p in activation.parameters),
+            tuple(p.symbol for p in activation.learnable),
+            frozenset(without),
+        )
+
+    def derivative(self, symbol: sympy.Symbol = VARIABLE) -> Scalar:
+        """The derivative by x or by a parameter, as a function with the same parameters."""
+        slope = derivative(self.expression, symbol)
+        return Scalar(slope, self.parameters, self.learnable, self.without)
+
+    def forward(self, precision: Precision) -> Program:
+        """The program of f."""
+        return _program(self, precision, (self.expression,), ("f",))
+
+    def backward(self, precision: Precision) -> Program:
+        """The program of f′ and of ∂f/∂θ for each learnable θ, terms shared."""
+        symbols = (VARIABLE, *self.learnable)
+        slopes = tuple(derivative(self.expression, s) for s in symbols)
+        return _program(self, precision, slopes, tuple(f"df/d{s.name}" for s in symbols))
+
+
+@functools.lru_cache(maxsize=512)
+def _program(
+    scalar: Scalar, precision: Precision, expressions: tuple[sympy.Expr, ...], names: tuple[str, ...]
+) -> Program:
+    finished = tuple(finish(e, scalar.without) for e in expressions)
+    return lower(finished, scalar.parameters, precision, names)
+
+
+def lower(
+    expressions: Collection[sympy.Expr],
+    parameters: Collection[sympy.Symbol],
+    precision: Precision,
+    names: Collection[str],
+) -> Program:
+    """Lower expressions of x and the parameters to one program.
+
+    Args:
+        expressions: one a result, of elementary functions and those of `eafo.kernels.functions`.
+        parameters: the symbols that may occur beside x, in the order of the program's inputs.
+        precision: the format that constants are rounded to, once, from their exact values.
+        names: one a result, for a reader.
+
+    Raises:
+        InputError: an expression holds a function that no operation stands for.
+
+    >>> x = VARIABLE
+    >>> print(lower([x * sympy.exp(x) + sympy.exp(x)], [], Precision.FLOAT64, ["f"]))
+    float64 (x)
+      v0 = x
+      v1 = exp v0
+      v2 = mul v0, v1
+      v3 = add v2, v1
+      f = v3
+    """
+    symbols = (VARIABLE, *parameters)
+    builder = _Builder(symbols, precision)
+    outputs = [builder.value(e) for e in expressions]
+    return _without_dead_code(
+        Program(
+            precision,
+            tuple(s.name for s in symbols),
+            tuple(builder.instructions),
+            tuple(outputs),
+            tuple(names),
+        )
+    )
+
+
+def _without_dead_code(program: Program) -> Program:
+    """Drop what no output needs; the inputs stay."""
+    needed = set(range(len(program.inputs))) | set(program.outputs)
+    for i in reversed(range(len(program.instructions))):
+        if i in needed:
+            needed.update(program.instructions[i].operands)
+    place = {old: new for new, old in enumerate(sorted(needed))}
+    kept = tuple(
+        Instruction(s.operation, tuple(place[k] for k in s.operands), s.value)
+        for s in (program.instructions[i] for i in sorted(needed))
+    )
+    outputs = tuple(place[k] for k in program.outputs)
+    return Program(program.precision, program.inputs, kept, outputs, program.output_names)
+
+
+_FUNCTIONS: dict[Any, Operation] = {
+    sympy.Abs: Operation.ABS,
+    sympy.sign: Operation.SIGN,
+    sympy.exp: Operation.EXP,
+    sympy.log: Operation.LOG,
+    sympy.sin: Operation.SIN,
+    sympy.cos: Operation.COS,
+    sympy.tan: Operation.TAN,
+    sympy.atan: Operation.ATAN,
+    sympy.sinh: Operation.SINH,
+    sympy.cosh: Operation.COSH,
+    sympy.tanh: Operation.TANH,
+    sympy.asinh: Operation.ASINH,
+    sympy.erf: Operation.ERF,
+    sympy.erfc: Operation.ERFC,
+    functions.Erfc: Operation.ERFC,
+    functions.Expm1: Operation.EXPM1,
+    functions.Log1p: Operation.LOG1P,
+    functions.Sigmoid: Operation.SIGMOID,
+    functions.Softplus: Operation.SOFTPLUS,
+    functions.Tanh: Operation.TANH,
+}
+_CHAINS: dict[Any, Operation] = {
+    sympy.Max: Operation.MAX,
+    sympy.Min: Operation.MIN,
+    sympy.And: Operation.AND,
+    sympy.Or: Operation.OR,
+}
+_RELATIONS: dict[Any, tuple[Operation, bool]] = {
+    sympy.StrictLessThan: (Operation.LESS, False),
+    sympy.LessThan: (Operation.LESS_EQUAL, False),
+    sympy.StrictGreaterThan: (Operation.LESS, True),
+    sympy.GreaterThan: (Operation.LESS_EQUAL, True),
+    sympy.Equality: (Operation.EQUAL, False),
+}
+_COMMUTATIVE = frozenset({Operation.ADD, Operation.MUL, Operation.EQUAL, Operation.AND, Operation.OR})
+
+
+class _Builder:
+    """Emits instructions, each only once."""
+
+    def __init__(self, symbols: Collection[sympy.Symbol], precision: Precision) -> None:
+        self.precision = precision
+        self.instructions: list[Instruction] = []
+        self._known: dict[Instruction, int] = {}
+        self._values: dict[Any, int] = {}
+        for position, symbol in enumerate(symbols):
+            self._values[symbol] = self._emit(Instruction(Operation.INPUT, (), position))
+
+    def _emit(self, instruction: Instruction) -> int:
+        if instruction not in self._known:
+            self._known[instruction] = len(self.instructions)
+            self.instructions.append(instruction)
+        return self._known[instruction]
+
+    def op(self, operation: Operation, *operands: int) -> int:
+        """An operation on earlier values."""
+        if operation is Operation.ABS and self.instructions[operands[0]].operation is Operation.NEG:
+            operands = self.instructions[operands[0]].operands
+        if operation in _COMMUTATIVE:
+            operands = tuple(sorted(operands))
+        return self._emit(Instruction(operation, operands))
+
+    def const(self, number: Any) -> int:
+        """A number, rounded once to the program's precision."""
+        return self._emit(Instruction(Operation.CONST, (), self.round(float(sympy.N(number, 40)))))
+
+    def round(self, number: float) -> float:
+        """The nearest number of the program's precision."""
+        return float(np.float32(number)) if self.precision is Precision.FLOAT32 else number
+
+    def value(self, e: Any) -> int:
+        """The position of an expression's value."""
+        if e not in self._values:
+            self._values[e] = self._build(e)
+        return self._values[e]
+
+    def _build(self, e: Any) -> int:
+        if e.is_number and not e.is_Boolean:
+            return self.const(e)
+        if type(e) in _FUNCTIONS:
+            return self.op(_FUNCTIONS[type(e)], self.value(e.args[0]))
+        if type(e) in _CHAINS:
+            first, *rest = (self.value(a) for a in e.args)
+            return functools.reduce(lambda a, b: self.op(_CHAINS[type(e)], a, b), rest, first)
+        if type(e) in _RELATIONS:
+            operation, swapped = _RELATIONS[type(e)]
+            left, right = self.value(e.lhs), self.value(e.rhs)
+            return self.op(operation, right, left) if swapped else self.op(operation, left, right)
+        return self._build_compound(e)
+
+    def _build_compound(self, e: Any) -> int:  # noqa: PLR0911 - one case a kind of node
+        match e:
+            case sympy.Add():
+                return self._sum(e)
+            case sympy.Mul():
+                return self._product(e)
+            case sympy.Pow():
+                return self._power(e.base, e.exp)
+            case sympy.Piecewise():
+                return self._branches(e)
+            case sympy.Not():
+                return self.op(Operation.NOT, self.value(e.args[0]))
+            case sympy.Unequality():
+                return self.op(Operation.NOT, self.op(Operation.EQUAL, self.value(e.lhs), self.value(e.rhs)))
+            case functions.ScaledExp():
+                half = self.op(Operation.EXP, self.value(e.args[1] / 2))
+                return self.op(Operation.MUL, self.op(Operation.MUL, self.value(e.args[0]), half), half)
+            case functions.ShiftedSin() | functions.ShiftedCos():
+                return self._shifted(e)
+            case functions.TanhSoftplus() | functions.TanhSoftplusSlope():
+                return self._tanh_softplus(e)
+        raise InputError("a kernel is built of known functions", str(e), "see eafo.kernels.program.Operation")
+
+    def _sum(self, e: Any) -> int:
+        """Left to right, positive terms first, so that a negative one becomes a subtraction."""
+        positive = [t for t in e.args if not t.could_extract_minus_sign()]
+        negative = [t for t in e.args if t.could_extract_minus_sign()]
+        if not positive:
+            return self.op(Operation.NEG, self.value(sympy.Add(*(-t for t in negative))))
+        total = functools.reduce(
+            lambda a, t: self.op(Operation.ADD, a, self.value(t)), positive[1:], self.value(positive[0])
+        )
+        return functools.reduce(lambda a, t: self.op(Operation.SUB, a, self.value(-t)), negative, total)
+
+    def _product(self, e: Any) -> int:
+        """Numbers folded into one, at most one division."""
+        number = sympy.Mul(*(f for f in e.args if f.is_number))
+        factors = [f for f in e.args if not f.is_number]
+        below = [1 / f for f in factors if f.is_Pow and f.exp.could_extract_minus_sign()]
+        above = [f for f in factors if not (f.is_Pow and f.exp.could_extract_minus_sign())]
+        values = [self.value(f) for f in above]
+        negate = number == -1
+        if not (number == 1 or negate) or not values:
+            values.insert(0, self.const(number))
+            negate = False
+        result = functools.reduce(lambda a, b: self.op(Operation.MUL, a, b), values)
+        if below:
+            bottom = functools.reduce(lambda a, b: self.op(Operation.MUL, a, b), map(self.value, below))
+            result = self.op(Operation.DIV, result, bottom)
+        return self.op(Operation.NEG, result) if negate else result
+
+    def _power(self, base: Any, exponent: Any) -> int:
+        if exponent.could_extract_minus_sign():
+            return self.op(Operation.DIV, self.const(1), self.value(base**-exponent))
+        if exponent.is_Integer and exponent <= _LARGEST_PRODUCT:
+            return self._integer_power(self.value(base), int(exponent))
+        if exponent.is_Rational and exponent.q == 2 and exponent <= _LARGEST_PRODUCT:
+            root = self.op(Operation.SQRT, self.value(base))
+            whole = int(exponent - sympy.Rational(1, 2))
+            return (
+                self.op(Operation.MUL, self._integer_power(self.value(base), whole), root) if whole else root
+            )
+        return self.op(Operation.POW, self.value(base), self.value(exponent))
+
+    def _integer_power(self, base: int, n: int) -> int:
+        if n == 1:
+            return base
+        half = self._integer_power(base, n // 2)
+        square = self.op(Operation.MUL, half, half)
+        return self.op(Operation.MUL, square, base) if n % 2 else square
+
+    def _branches(self, e: Any) -> int:
+        """A chain of selects: the value not chosen never reaches the result, NaN or not."""
+        *pairs, (last, condition) = e.args
+        if condition != sympy.true:
+            pairs, last = list(e.args), sympy.nan
+        result = (
+            self._emit(Instruction(Operation.CONST, (), float("nan")))
+            if last is sympy.nan
+            else self.value(last)
+        )
+        for chosen, when in reversed(pairs):
+            result = self.op(Operation.SELECT, self.value(when), self.value(chosen), result)
+        return result
+
+    def _shifted(self, e: Any) -> int:
+        """sin(s + r) = sin s + r cos s, with s + r = u + φ exactly up to r's own rounding (Knuth's two-sum)."""
+        u, phase = self.value(e.args[0]), sympy.N(e.args[1], 60)
+        high = self.round(float(phase))
+        hi, lo = self.const(high), self.const(phase - sympy.Float(high, 60))
+        s = self.op(Operation.ADD, u, hi)
+        back = self.op(Operation.SUB, s, u)
+        r = self.op(
+            Operation.ADD,
+            self.op(Operation.SUB, u, self.op(Operation.SUB, s, back)),
+            self.op(Operation.SUB, hi, back),
+        )
+        r = self.op(Operation.ADD, r, lo)
+        sine, cosine = self.op(Operation.SIN, s), self.op(Operation.COS, s)
+        if isinstance(e, functions.ShiftedSin):
+            return self.op(Operation.ADD, sine, self.op(Operation.MUL, r, cosine))
+        return self.op(Operation.SUB, cosine, self.op(Operation.MUL, r, sine))
+
+    def _tanh_softplus(self, e: Any) -> int:
+        """With t = exp(−|u|): N/(N + D), where N, D = 1 + 2t, 2t² for u ≥ 0 and t(t + 2), 2 for u < 0."""
+        u, one, two = self.value(e.args[0]), self.const(1), self.const(2)
+        add, mul, select = Operation.ADD, Operation.MUL, Operation.SELECT
+        t = self.op(Operation.EXP, self.op(Operation.NEG, self.op(Operation.ABS, u)))
+        right = self.op(Operation.LESS_EQUAL, self.const(0), u)
+        twice = self.op(add, t, t)
+        top = self.op(select, right, self.op(add, one, twice), self.op(mul, t, self.op(add, t, two)))
+        bottom = self.op(add, top, self.op(select, right, self.op(mul, twice, t), two))
+        if isinstance(e, functions.TanhSoftplus):
+            return self.op(Operation.DIV, top, bottom)
+        four = self.op(mul, self.const(4), self.op(mul, self.op(add, one, t), t))
+        slope = self.op(Operation.DIV, four, self.op(mul, bottom, bottom))
+        return self.op(mul, slope, self.op(select, right, t, one))

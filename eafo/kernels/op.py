@@ -1,0 +1,165 @@
+"""How torch sees a kernel: `Kernel`, callable on tensors, differentiable any number of times."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+
+from eafo.activation import VARIABLE, Activation
+from eafo.catalog import ActivationLike, get
+from eafo.errors import InputError
+from eafo.kernels.launch import Runner
+from eafo.kernels.launch.aten import AtenRunner
+from eafo.kernels.lower import Scalar
+
+__all__ = ["BACKENDS", "Kernel", "compile_kernel"]
+
+#: What `compile_kernel` accepts as a backend.
+BACKENDS = ("auto", "aten")
+
+_Values = tuple[float | torch.Tensor, ...]
+
+
+class _Computation:
+    """A scalar function with its runners; made once a function and backend."""
+
+    def __init__(self, scalar: Scalar, backend: str) -> None:
+        self.scalar, self.backend = scalar, backend
+        self.learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
+        self.aten = AtenRunner(scalar)
+
+    def runner(self, x: torch.Tensor, values: _Values) -> Runner:
+        return self.aten
+
+    @functools.cached_property
+    def slopes(self) -> tuple[_Computation, ...]:
+        """f′ and ∂f/∂θ as computations of their own, for derivatives of higher order."""
+        symbols = (VARIABLE, *self.scalar.learnable)
+        return tuple(_computation(self.scalar.derivative(s), "aten") for s in symbols)
+
+    def __call__(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
+        return _Elementwise.apply(x, self, *values)
+
+
+@functools.lru_cache(maxsize=512)
+def _computation(scalar: Scalar, backend: str) -> _Computation:
+    return _Computation(scalar, backend)
+
+
+class _Elementwise(torch.autograd.Function):
+    """Saves x and the parameters, nothing else; the derivatives are programs of their own, never autograd's."""
+
+    @staticmethod
+    def forward(x: torch.Tensor, computation: _Computation, *values: float | torch.Tensor) -> torch.Tensor:
+        return computation.runner(x, values).forward(x, values)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        x, ctx.computation, *values = inputs
+        ctx.save_for_backward(x, *(v for v in values if isinstance(v, torch.Tensor)))
+        ctx.numbers = tuple(None if isinstance(v, torch.Tensor) else v for v in values)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, *saved = ctx.saved_tensors
+        tensors = iter(saved)
+        values = tuple(next(tensors) if number is None else number for number in ctx.numbers)
+        computation = ctx.computation
+        if torch.is_grad_enabled():
+            results = _differentiable_backward(computation, x, values, grad)
+        else:
+            results = computation.runner(x, values).backward(x, values, grad)
+        by_parameter: list[torch.Tensor | None] = [None] * len(values)
+        for position, result in zip(computation.learnable, results[1:], strict=True):
+            by_parameter[position] = result
+        return results[0], None, *by_parameter
+
+
+def _differentiable_backward(
+    computation: _Computation, x: torch.Tensor, values: _Values, grad: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """The same backward, of operations that torch can differentiate again."""
+    slope, *by_parameter = (c(x, values) for c in computation.slopes)
+    sums = []
+    for position, elements in zip(computation.learnable, by_parameter, strict=True):
+        value = values[position]
+        total = grad * elements
+        sums.append(
+            total.sum_to_size(value.shape).to(value.dtype) if isinstance(value, torch.Tensor) else total.sum()
+        )
+    return grad * slope, *sums
+
+
+class Kernel:
+    """A compiled activation: call it on tensors of any shape, device and floating type.
+
+    Gradients flow to x and to the parameters that are learnable.
+
+    >>> import torch
+    >>> kernel = compile_kernel("prelu", backend="aten")
+    >>> kernel(torch.tensor([-2.0, 3.0]), alpha=torch.tensor(0.5))
+    tensor([-1.,  3.])
+    """
+
+    def __init__(self, activation: Activation, backend: str) -> None:
+        self.activation, self.backend = activation, backend
+        self._computation = _computation(Scalar.of(activation), backend)
+        self._defaults: _Values = tuple(activation.defaults.values())
+
+    def __call__(self, x: torch.Tensor, **parameters: float | torch.Tensor) -> torch.Tensor:
+        """f(x; θ) elementwise.
+
+        Args:
+            x: a floating-point tensor; half precisions are computed in float32.
+            parameters: numbers, or tensors that broadcast against x, in place of the defaults.
+
+        Raises:
+            InputError: x is not real floating-point, a parameter is unknown, or a gradient is asked of a fixed one.
+        """
+        if not x.is_floating_point():
+            raise InputError(
+                "x must be a floating-point tensor", str(x.dtype), "convert it, for example x.float()"
+            )
+        if not parameters:
+            return self.apply(x, self._defaults)
+        known = {p.name: p for p in self.activation.parameters}
+        for name, value in parameters.items():
+            if name not in known:
+                raise InputError(
+                    f"the parameters of {self.activation.name} are: {', '.join(known) or 'none'}", name
+                )
+            if isinstance(value, torch.Tensor) and value.requires_grad and not known[name].learnable:
+                raise InputError(
+                    "only a learnable parameter has a gradient",
+                    name,
+                    f"use activation.with_learnable({name!r})",
+                )
+        return self.apply(x, tuple(parameters.get(n, v) for n, v in self.activation.defaults.items()))
+
+    def apply(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
+        """As a call, without the checks; one value a parameter, in order."""
+        return self._computation(x, values)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return compile_kernel, (self.activation, self.backend)
+
+    def __repr__(self) -> str:
+        return f"Kernel({self.activation}, backend={self.backend!r})"
+
+
+def compile_kernel(activation: ActivationLike, backend: str = "auto") -> Kernel:
+    """Compile an activation for tensors.
+
+    Args:
+        activation: any text form, a SymPy expression or an `Activation`.
+        backend: ``aten`` (plain torch operations), or ``auto``, which takes the
+            fastest that serves each call.
+
+    Raises:
+        InputError: no such activation or backend.
+    """
+    if backend not in BACKENDS:
+        raise InputError(f"the backends are: {', '.join(BACKENDS)}", backend)
+    return Kernel(get(activation), backend)

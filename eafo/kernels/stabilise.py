@@ -1,0 +1,282 @@
+"""SymPy to SymPy rewrites that keep a function, and the derivatives taken of it, finite and accurate.
+
+Rules of phase ``function`` are applied to f before it is differentiated, so that its derivatives are those of the
+stable form; rules of phase ``finish`` are applied to f and to each derivative last of all; some serve in both. Every rule is an identity
+over the reals and carries its reason; `sweep` (in `eafo.kernels.verification`) measures what a rule is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sympy
+from sympy.core.traversal import bottom_up
+
+from eafo.activation import VARIABLE
+from eafo.kernels.functions import (
+    Erfc,
+    Expm1,
+    Log1p,
+    ScaledExp,
+    ShiftedSin,
+    Sigmoid,
+    Softplus,
+    Tanh,
+    TanhSoftplus,
+)
+
+__all__ = ["RULES", "Rule", "finish", "stabilise"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rewrite: what it is called, why it is there, when it is applied, and what it does to one node."""
+
+    name: str
+    reason: str
+    phase: Literal["function", "finish", "both"]
+    apply: Callable[[Any], Any]
+
+
+def _absorb(node: Any, kind: Any, build: Callable[[Any, int], Any]) -> Any:
+    """Turn c·k(u) ± c inside a sum into c·build(u, ±1), for a function k."""
+    if not isinstance(node, sympy.Add):
+        return node
+    terms = list(node.args)
+    for term in node.args:
+        for function in sympy.Mul.make_args(term):
+            if not isinstance(function, kind):
+                continue
+            coefficient = term / function
+            for sign in (1, -1):
+                replaced = (
+                    build(function.args[0], sign) if sign * coefficient in terms and term in terms else None
+                )
+                if replaced is not None:
+                    terms.remove(term)
+                    terms.remove(sign * coefficient)
+                    terms.append(coefficient * replaced)
+    return sympy.Add(*terms)
+
+
+def _expm1(node: Any) -> Any:
+    return _absorb(node, sympy.exp, lambda u, sign: Expm1(u) if sign < 0 else None)
+
+
+def _erfc(node: Any) -> Any:
+    if isinstance(node, sympy.erfc):
+        return Erfc(*node.args)
+    return _absorb(node, sympy.erf, lambda u, sign: sign * Erfc(-sign * u))
+
+
+def _one_plus_tanh(node: Any) -> Any:
+    return _absorb(node, Tanh, lambda u, sign: sign * 2 * Sigmoid(sign * 2 * u))
+
+
+def _one_plus_sin(node: Any) -> Any:
+    return _absorb(node, sympy.sin, lambda u, sign: sign * 2 * _sin_of(u / 2, sign * sympy.pi / 4) ** 2)
+
+
+def _one_plus_cos(node: Any) -> Any:
+    return _absorb(
+        node, sympy.cos, lambda u, sign: 2 * sympy.cos(u / 2) ** 2 if sign > 0 else -2 * sympy.sin(u / 2) ** 2
+    )
+
+
+def _sin_of(u: Any, phase: Any) -> Any:
+    """sin(u + phase), with π factored out of the argument where u is a multiple of π."""
+    turns = u / sympy.pi
+    if not turns.has(sympy.pi):
+        return sympy.sin(sympy.pi * sympy.factor(turns + phase / sympy.pi))
+    return ShiftedSin(u, phase)
+
+
+def _sinusoids(node: Any) -> Any:
+    if not isinstance(node, sympy.Add):
+        return node
+    for first in node.args:
+        for sine in (f for f in sympy.Mul.make_args(first) if isinstance(f, sympy.sin)):
+            for second in node.args:
+                ratio = second / sympy.cos(sine.args[0]) / (first / sine)
+                if ratio.is_number and ratio.is_real and not ratio.has(sympy.sin, sympy.cos):
+                    length = first / sine * sympy.sqrt(1 + ratio**2)
+                    rest = node - first - second
+                    return rest + length * ShiftedSin(sine.args[0], sympy.atan(ratio))
+    return node
+
+
+def _one_plus_exp(node: Any) -> tuple[Any, Any] | None:
+    """(a, v) with node = a (1 + exp(v)), for positive numbers a and b in a + b exp(u)."""
+    if not isinstance(node, sympy.Add) or len(node.args) != 2:
+        return None
+    for constant, other in (node.args, node.args[::-1]):
+        coefficient, rest = other.as_coeff_Mul()
+        if (
+            constant.is_number
+            and constant.is_positive
+            and isinstance(rest, sympy.exp)
+            and coefficient.is_positive
+        ):
+            return constant, rest.args[0] + sympy.log(coefficient / constant)
+    return None
+
+
+def _sigmoid(node: Any) -> Any:
+    if isinstance(node, sympy.Pow) and node.exp.is_Integer and node.exp < 0:
+        found = _one_plus_exp(node.base)
+        if found is not None:
+            return found[0] ** node.exp * Sigmoid(-found[1]) ** -node.exp
+    return _exp_times_sigmoid(node) if isinstance(node, sympy.Mul) else node
+
+
+def _exp_times_sigmoid(product: Any) -> Any:
+    """exp(−kv) σ(v)ⁿ = σ(−v)ᵏ σ(v)ⁿ⁻ᵏ, as far as it goes."""
+    for exponential in (f for f in product.args if isinstance(f, sympy.exp)):
+        for factor in product.args:
+            base, power = factor.as_base_exp()
+            if isinstance(base, Sigmoid) and power.is_Integer and power > 0:
+                v = base.args[0]
+                k = sympy.cancel(-exponential.args[0] / v)
+                if k.is_Integer and k > 0:
+                    m = min(int(k), int(power))
+                    rest = sympy.Mul(*(f for f in product.args if f not in (exponential, factor)))
+                    left = sympy.exp(sympy.expand(exponential.args[0] + m * v))
+                    return rest * left * base ** (power - m) * Sigmoid(-v) ** m
+    return product
+
+
+def _softplus(node: Any) -> Any:
+    if not isinstance(node, sympy.log):
+        return node
+    found = _one_plus_exp(node.args[0])
+    if found is not None and found[0] == 1:
+        return Softplus(found[1])
+    base, power = node.args[0].as_base_exp()
+    return -power * Softplus(-base.args[0]) if isinstance(base, Sigmoid) else node
+
+
+def _log1p(node: Any) -> Any:
+    if (
+        isinstance(node, sympy.log)
+        and isinstance(node.args[0], sympy.Add)
+        and sympy.S.One in node.args[0].args
+    ):
+        return Log1p(node.args[0] - 1)
+    return node
+
+
+def _tanh(node: Any) -> Any:
+    return Tanh(*node.args) if isinstance(node, sympy.tanh) else node
+
+
+def _tanh_softplus(node: Any) -> Any:
+    if isinstance(node, Tanh) and isinstance(node.args[0], Softplus):
+        return TanhSoftplus(*node.args[0].args)
+    return node
+
+
+def _sign_products(node: Any) -> Any:
+    if isinstance(node, sympy.Mul):
+        for factor in node.args:
+            if isinstance(factor, sympy.sign) and factor.args[0] in node.args:
+                u = factor.args[0]
+                return sympy.Mul(*(f for f in node.args if f not in (factor, u))) * sympy.Abs(u)
+    return node
+
+
+def _cancelling_fractions(node: Any) -> Any:
+    if not isinstance(node, sympy.Add) or node.has(sympy.Piecewise):
+        return node
+    if not any(p.exp.is_negative for p in node.atoms(sympy.Pow)):
+        return node
+    top, bottom = sympy.fraction(sympy.together(node))
+    top = sympy.expand(top)
+    return top / bottom if len(sympy.Add.make_args(top)) < len(node.args) else node
+
+
+def _cos_of_turns(node: Any) -> Any:
+    if isinstance(node, sympy.cos):
+        turns = node.args[0] / sympy.pi
+        if not turns.has(sympy.pi):
+            return sympy.sin(sympy.pi * sympy.factor(sympy.Rational(1, 2) - turns), evaluate=False)
+    return node
+
+
+def _common_exponential(node: Any) -> Any:
+    if not isinstance(node, sympy.Add):
+        return node
+    groups: dict[Any, list[Any]] = {}
+    for term in node.args:
+        shared = [f for f in sympy.Mul.make_args(term) if isinstance(f, sympy.exp)]
+        groups.setdefault(shared[0] if shared else sympy.S.One, []).append(term)
+    if all(len(terms) == 1 or key == 1 for key, terms in groups.items()):
+        return node
+    return sympy.Add(
+        *(
+            sympy.Add(*terms) if key == 1 else key * sympy.factor(sympy.Add(*(t / key for t in terms)))
+            for key, terms in groups.items()
+        )
+    )
+
+
+def _scaled_exp(node: Any) -> Any:
+    if isinstance(node, sympy.Mul):
+        for factor in node.args:
+            rest = sympy.Mul(*(f for f in node.args if f is not factor))
+            if isinstance(factor, sympy.exp) and VARIABLE in rest.free_symbols:
+                return ScaledExp(rest, factor.args[0])
+    return node
+
+
+#: Every rewrite, in the order in which they are applied.
+RULES: tuple[Rule, ...] = (
+    Rule("sigmoid", "1/(1 + exp(u)) squares an overflow when differentiated", "function", _sigmoid),
+    Rule("softplus", "log(1 + exp(u)) overflows for large u and rounds to 0 for small", "function", _softplus),
+    Rule("log1p", "log(1 + u) loses the digits of a small u", "function", _log1p),
+    Rule("expm1", "exp(u) − 1 cancels near 0", "both", _expm1),
+    Rule("erfc", "1 + erf(u) cancels in the left tail", "function", _erfc),
+    Rule("tanh", "1 − tanh(u)² cancels in both tails", "function", _tanh),
+    Rule("one plus tanh", "1 + tanh(u) cancels in the left tail", "function", _one_plus_tanh),
+    Rule("tanh of softplus", "one exponential in place of three functions, all terms positive", "function", _tanh_softplus),
+    Rule("one plus sin", "1 + sin(u) cancels at its double roots; u + π/4 is exact there as (x + t)", "function", _one_plus_sin),
+    Rule("one plus cos", "1 + cos(u) cancels at its double roots", "function", _one_plus_cos),
+    Rule("sinusoids", "a sin(u) + b cos(u) cancels at its roots; one shifted sine does not", "function", _sinusoids),
+    Rule("sign products", "u sign(u) is |u|", "finish", _sign_products),
+    Rule("cancelling fractions", "terms that cancel exactly are cancelled on paper", "finish", _cancelling_fractions),
+    Rule("cos of turns", "near a quarter turn, cos(π r) is sin(π (1/2 − r)) with an exact difference", "finish", _cos_of_turns),
+    Rule("common exponential", "1 − x² beside exp(u) cancels at ±1; (1 − x)(1 + x) does not", "finish", _common_exponential),
+    Rule("scaled exp", "p exp(u) amplifies the rounding of a subnormal exp(u)", "finish", _scaled_exp),
+)  # fmt: skip
+
+
+def _apply(expression: sympy.Expr, phase: str, without: Collection[str]) -> sympy.Expr:
+    for rule in RULES:
+        if rule.phase in (phase, "both") and rule.name not in without:
+            expression = bottom_up(expression, rule.apply)
+    return expression
+
+
+def stabilise(expression: sympy.Expr, without: Collection[str] = ()) -> sympy.Expr:
+    """The stable form of f, to be differentiated.
+
+    Args:
+        expression: a real expression of the whitelisted functions.
+        without: names of rules to leave out, for measuring what they are worth.
+
+    >>> from eafo.activation import VARIABLE as x
+    >>> stabilise(x / (1 + sympy.exp(-x)))
+    x*Sigmoid(x)
+    """
+    return _apply(expression, "function", without)
+
+
+def finish(expression: sympy.Expr, without: Collection[str] = ()) -> sympy.Expr:
+    """The last rewrites before lowering, for a stable f or a derivative of it.
+
+    >>> from eafo.activation import VARIABLE as x
+    >>> finish(sympy.exp(-x**2 / 2) - x**2 * sympy.exp(-x**2 / 2))
+    ScaledExp(-(x - 1)*(x + 1), -x**2/2)
+    """
+    return _apply(expression, "finish", without)

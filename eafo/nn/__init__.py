@@ -1,0 +1,7 @@
+"""Activations as layers of a network."""
+
+from __future__ import annotations
+
+from eafo.nn.module import Module
+
+__all__ = ["Module"]

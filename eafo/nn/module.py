@@ -1,0 +1,136 @@
+"""Module: an activation as a torch.nn.Module, its learnable parameters kept in their domains."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from eafo.activation import Parameter
+from eafo.catalog import ActivationLike, get
+from eafo.errors import InputError
+from eafo.kernels.op import compile_kernel
+
+__all__ = ["Module"]
+
+
+class Module(torch.nn.Module):
+    """An activation function as a layer.
+
+    A learnable parameter of unbounded domain is an `nn.Parameter` of its own name. One of bounded domain is learned
+    as ``raw_NAME``, and ``layer.NAME`` is its value: ``lower + softplus(raw)`` on a half line,
+    ``lower + (upper − lower) sigmoid(raw)`` on an interval. Parameters that are not learnable are plain numbers.
+
+    Args:
+        activation: any text form, a SymPy expression or an `Activation`.
+        channels: one value of each learnable parameter a channel; one for the whole layer where not given.
+        backend: as in `eafo.kernels.compile_kernel`.
+        channel_dim: the dimension of x that holds the channels, 1 as for `torch.nn.PReLU`.
+
+    Raises:
+        InputError: no such activation or backend; a parameter's name that `torch.nn.Module` uses itself.
+
+    >>> layer = Module("crrelu")
+    >>> layer.epsilon
+    Parameter containing:
+    tensor(0.0100, requires_grad=True)
+    """
+
+    def __init__(
+        self,
+        activation: ActivationLike,
+        channels: int | None = None,
+        backend: str = "auto",
+        channel_dim: int = 1,
+    ) -> None:
+        super().__init__()
+        self.activation = get(activation)
+        if channels is not None and (isinstance(channels, bool) or channels < 1):
+            raise InputError("the number of channels must be at least 1", channels)
+        self.channels, self.channel_dim = channels, channel_dim
+        self.kernel = compile_kernel(self.activation, backend)
+        self._bounded: dict[str, Parameter] = {}
+        for parameter in self.activation.learnable:
+            self._add(parameter)
+        self._fixed = {p.name: p.default for p in self.activation.parameters if not p.learnable}
+
+    def _add(self, parameter: Parameter) -> None:
+        name = parameter.name
+        if hasattr(self, name):
+            raise InputError(
+                "a parameter must not bear the name of an attribute of torch.nn.Module", name, "rename it"
+            )
+        raw = _to_raw(parameter)
+        if raw is not None:
+            self._bounded[name] = parameter
+            name = f"raw_{name}"
+        value = parameter.default if raw is None else raw
+        shape = () if self.channels is None else (self.channels,)
+        self.register_parameter(name, torch.nn.Parameter(torch.full(shape, value)))
+
+    def __getattr__(self, name: str) -> Any:
+        # torch.nn.Module looks here only for what is no ordinary attribute.
+        bounded = self.__dict__.get("_bounded", {})
+        if name in bounded:
+            return _from_raw(bounded[name], self.get_parameter(f"raw_{name}"))
+        fixed = self.__dict__.get("_fixed", {})
+        return fixed[name] if name in fixed else super().__getattr__(name)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """f(x) elementwise, of the shape and type of x.
+
+        Raises:
+            InputError: x is not floating-point, or its channel dimension is missing or of another size.
+        """
+        if not x.is_floating_point():
+            raise InputError(
+                "x must be a floating-point tensor", str(x.dtype), "convert it, for example x.float()"
+            )
+        values = tuple(
+            getattr(self, p.name) if p.learnable else p.default for p in self.activation.parameters
+        )
+        if self.channels is not None:
+            shape = self._channel_shape(x)
+            values = tuple(v.view(shape) if isinstance(v, torch.Tensor) else v for v in values)
+        return self.kernel.apply(x, values)
+
+    def _channel_shape(self, x: torch.Tensor) -> list[int]:
+        dim = self.channel_dim
+        if not -x.ndim <= dim < x.ndim or x.shape[dim] != self.channels:
+            raise InputError(
+                f"dimension {dim} of x must hold {self.channels} channels",
+                f"shape {tuple(x.shape)}",
+                "pass channels=… or channel_dim=… to match",
+            )
+        shape = [1] * x.ndim
+        shape[dim] = -1
+        return shape
+
+    def extra_repr(self) -> str:
+        """The formula, the fixed parameters, the channels."""
+        parts = [str(self.activation), *(f"{n}={v:g}" for n, v in self._fixed.items())]
+        if self.channels is not None:
+            parts.append(f"channels={self.channels}")
+        return ", ".join(parts)
+
+
+def _to_raw(parameter: Parameter) -> float | None:
+    """The raw value that stands for the default; None where the domain is the whole line."""
+    lower, upper, value = parameter.domain.lower, parameter.domain.upper, parameter.default
+    if math.isinf(lower) and math.isinf(upper):
+        return None
+    if math.isinf(lower) or math.isinf(upper):
+        distance = upper - value if math.isinf(lower) else value - lower
+        return distance + math.log(-math.expm1(-distance))
+    return math.log((value - lower) / (upper - value))
+
+
+def _from_raw(parameter: Parameter, raw: torch.Tensor) -> torch.Tensor:
+    """The smooth bijection from the whole line to the domain."""
+    lower, upper = parameter.domain.lower, parameter.domain.upper
+    if math.isinf(upper):
+        return lower + torch.nn.functional.softplus(raw)
+    if math.isinf(lower):
+        return upper - torch.nn.functional.softplus(raw)
+    return lower + (upper - lower) * torch.sigmoid(raw)
