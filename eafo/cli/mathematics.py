@@ -1,0 +1,170 @@
+"""``eafo derive``, ``eafo wafbc`` and ``eafo emit``: from a formula to an activation to code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from eafo.cli.options import Json
+from eafo.cli.output import console, note, say, say_json, write_text
+from eafo.errors import BuildError, InputError
+
+if TYPE_CHECKING:
+    from eafo.activation import Activation
+    from eafo.derivation import Derivation
+    from eafo.kernels import Verification
+
+__all__ = ["derive", "emit", "wafbc"]
+
+Law = Annotated[str, typer.Option("--law", help="The input law, for example normal or normal(0,2).")]
+
+
+def derive(
+    base: Annotated[str, typer.Argument(help="A catalog name, or formula text in x.")],
+    law: Law = "normal",
+    as_json: Json = False,
+) -> None:
+    """Correct a base activation for an input law, and show each step of the derivation."""
+    from eafo.derivation import derive as derive_correction  # noqa: PLC0415 - SymPy takes 0.4 s
+
+    derivation = derive_correction(base, law)
+    if as_json:
+        say_json(derivation.to_dict())
+    else:
+        show_derivation(derivation)
+
+
+def show_derivation(derivation: Derivation) -> None:
+    """The steps, the result and the findings, on standard output."""
+    from rich.padding import Padding  # noqa: PLC0415 - not needed for JSON
+    from rich.text import Text  # noqa: PLC0415
+
+    screen = console()
+    screen.print(Text(f"{derivation.base.name} × {derivation.law}", style="bold"), "")
+    for number, step in enumerate(derivation.steps, 1):
+        screen.print(Text(f"{number}. {step.name}", style="bold cyan"))
+        screen.print(Padding(Text(step.justification), (0, 0, 0, 3)))
+        screen.print(
+            Padding(Text(_formula(step.formula, screen.width - 6)), (1, 0, 1, 6)), no_wrap=True, crop=False
+        )
+        if step.verification:
+            screen.print(Padding(Text(f"✓ {step.verification}", style="green"), (0, 0, 0, 3)))
+        screen.print()
+    screen.print(Text("Result", style="bold cyan"))
+    _show_result(derivation)
+    for finding in derivation.findings:
+        screen.print(Padding(Text(f"• {finding}", style="yellow"), (0, 0, 0, 3)))
+
+
+def _show_result(derivation: Derivation) -> None:
+    from rich.padding import Padding  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415
+
+    from eafo import rendering  # noqa: PLC0415
+
+    lines = [
+        f"correction  {rendering.text(derivation.correction)}",
+        f"constant    {rendering.text(derivation.constant)}",
+        f"activation  {derivation.activation}",
+    ]
+    for parameter in derivation.activation.parameters:
+        kind = "learnable, starts at" if parameter.learnable else "fixed at"
+        lines.append(f"            {parameter.name} {kind} {parameter.default:g}")
+    console().print(Padding(Text("\n".join(lines)), (0, 0, 1, 3)))
+
+
+def _formula(expression: Any, width: int) -> str:
+    """The formula in two dimensions where it fits, else on one line."""
+    from eafo import rendering  # noqa: PLC0415 - as above
+
+    drawn = rendering.pretty(expression)
+    return drawn if max(map(len, drawn.splitlines())) <= width else rendering.text(expression)
+
+
+def wafbc(
+    law: Annotated[str, typer.Argument(help="The input law, for example logistic or normal(0,2).")],
+    bounds: Annotated[
+        tuple[str, str],
+        typer.Option("--bounds", metavar="LOW HIGH", help="The activation's limits at −∞ and ∞."),
+    ] = ("0", "1"),
+    as_json: Json = False,
+) -> None:
+    """Compute the worst activation function with boundary conditions: LOW + (HIGH − LOW)·F of the law."""
+    from eafo import laws  # noqa: PLC0415 - as above
+    from eafo.derivation import wafbc as worst  # noqa: PLC0415
+
+    ends = (_number(bounds[0]), _number(bounds[1]))
+    found = worst(law, bounds=ends)
+    if as_json:
+        say_json(
+            {
+                "law": str(laws.get(law)),
+                "bounds": list(ends),
+                "formula": str(found),
+                "latex": found.latex(),
+                "activation": json.loads(found.to_json()),
+            }
+        )
+    else:
+        say(str(found))
+
+
+def _number(text: str) -> float:
+    from eafo import formula  # noqa: PLC0415 - as above
+
+    try:
+        return float(formula.parse(text, {}))
+    except (InputError, TypeError) as error:
+        raise InputError("a bound must be a finite number", text, "for example --bounds -1 1") from error
+
+
+def emit(
+    activation: Annotated[str, typer.Argument(help="A catalog name, or formula text in x.")],
+    target: Annotated[str, typer.Option("--target", help="What to write: see `eafo list targets`.")] = "cuda",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")
+    ] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Run the code against mpmath first.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the source code of an activation and its derivatives."""
+    from eafo import catalog, kernels  # noqa: PLC0415 - as above
+
+    found = catalog.get(activation)
+    source = kernels.emit(found, target)
+    verification = _verified(found, target) if verify else None
+    if output is not None:
+        write_text(output, source)
+    if as_json:
+        say_json(_emitted(found, target, source, output, verification))
+    elif output is None:
+        say(source.rstrip("\n"))
+    else:
+        note(f"wrote {output}")
+
+
+def _verified(activation: Activation, target: str) -> Verification:
+    """Code that is wrong is not written: its verification fails before."""
+    from eafo import kernels  # noqa: PLC0415 - as above
+
+    verification = kernels.verify(activation, backend=target)
+    if not verification.ok:
+        raise BuildError("the generated code must agree with mpmath", repr(verification))
+    note(str(verification))
+    return verification
+
+
+def _emitted(
+    activation: Activation, target: str, source: str, output: Path | None, verification: Verification | None
+) -> dict[str, Any]:
+    written: dict[str, Any] = {"source": source} if output is None else {"path": str(output)}
+    return {
+        "activation": json.loads(activation.to_json()),
+        "target": target,
+        **written,
+        "verification": None if verification is None else asdict(verification) | {"ok": verification.ok},
+    }

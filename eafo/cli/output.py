@@ -1,0 +1,139 @@
+"""What the command writes: results to standard output, notes and progress to standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eafo.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "Interrupted",
+    "console",
+    "heading",
+    "interruptible",
+    "make_directory",
+    "note",
+    "one_line",
+    "say",
+    "say_json",
+    "table",
+    "write_text",
+]
+
+#: Without a terminal there is no width to respect; tables then take what they need up to this.
+_WIDTH_WITHOUT_TERMINAL = 200
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with the line that says how to go on."""
+
+
+@contextmanager
+def interruptible(remedy: str) -> Iterator[None]:
+    """Turn Ctrl-C into `Interrupted` with a remedy."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"interrupted; {remedy}") from error
+
+
+def console() -> Console:
+    """A rich console on today's standard output, which takes no markup from the texts it is given."""
+    from rich.console import Console  # noqa: PLC0415 - not needed for errors and JSON
+
+    class _Console(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH_WITHOUT_TERMINAL
+    return _Console(markup=False, emoji=False, highlight=False, width=width)
+
+
+def one_line(text: str) -> str:
+    """A text on one line, its control characters escaped: it may come from a file or an argument."""
+    joined = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in joined)
+
+
+def note(text: str) -> None:
+    """One line to standard error."""
+    print(f"eafo: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+def say(text: str) -> None:
+    """Text to standard output, as it is."""
+    print(text)
+
+
+def heading(text: str) -> None:
+    """A heading on standard output."""
+    from rich.text import Text  # noqa: PLC0415 - see console
+
+    console().print(Text(text, style="bold"))
+
+
+def say_json(document: Any) -> None:
+    """The one JSON document of a command, to standard output."""
+    ascii_only = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
+    print(json.dumps(_finite(document), indent=2, ensure_ascii=ascii_only, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinities: they become null, as does NaN."""
+    if isinstance(value, dict):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()) -> None:
+    """A table on standard output; the columns named in `numbers` are set flush right."""
+    from rich import box  # noqa: PLC0415 - see console
+    from rich.table import Table  # noqa: PLC0415
+
+    made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    console().print(made)
+
+
+def make_directory(path: Path) -> None:
+    """Make a folder that can be written to, before work is done for it.
+
+    Raises:
+        InputError: it cannot be made, or not be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the folder must be writable ({error.strerror})", str(path)) from error
+    if not os.access(path, os.W_OK):
+        raise InputError("the folder must be writable", str(path))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"the output file must be writable ({error.strerror})", str(path)) from error

@@ -1,0 +1,190 @@
+"""``eafo search``, ``eafo compare`` and ``eafo report``: trials, and the page that shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eafo.cli.options import Json, Workers
+from eafo.cli.output import heading, interruptible, make_directory, note, say, say_json, table
+from eafo.errors import InputError
+from eafo.formula import NAME
+
+if TYPE_CHECKING:
+    from eafo.search import Comparison, Estimate, Study
+
+__all__ = ["compare", "report", "search", "show_comparison", "show_study"]
+
+_STUDIES = Path("studies")
+Storage = Annotated[
+    str | None,
+    typer.Option("--storage", show_default="sqlite:///studies/NAME.db", help="An Optuna storage URL."),
+]
+
+
+def search(
+    plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")],
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="The study's total, instead of the plan's.")
+    ] = None,
+    storage: Storage = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Search bases, input laws and parameters for the best activation; the same command resumes."""
+    from eafo import search as searches  # noqa: PLC0415 - loads Optuna
+    from eafo.search.progress import RichProgress  # noqa: PLC0415
+
+    with interruptible("what was finished is kept, and the same command goes on from there"):
+        study = searches.run(plan, trials=trials, storage=storage, workers=workers, progress=RichProgress())
+    if as_json:
+        say_json(study.to_dict())
+    else:
+        show_study(study)
+        note(f"`eafo report {study.name}` writes a page")
+
+
+def compare(
+    activations: Annotated[list[str], typer.Argument(help="Catalog names or formulas, two or more.")],
+    task: Annotated[str, typer.Option("--task", help="See `eafo list tasks`.")] = "mnist1d",
+    seeds: Annotated[int, typer.Option("--seeds", help="Runs of each activation.")] = 10,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", show_default="the budget's", help="Epochs a run.")
+    ] = None,
+    budget: Annotated[str, typer.Option("--budget", help="tiny, short or full.")] = "short",
+    workers: Workers = None,
+    save: Annotated[
+        str | None,
+        typer.Option("--save", metavar="NAME", show_default="compare-TASK", help="studies/NAME.json."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a fixed list of activations on a task, each with its interval."""
+    from eafo import search as searches  # noqa: PLC0415 - loads Optuna
+    from eafo.search.progress import RichProgress  # noqa: PLC0415
+
+    path = _comparison_path(save, task)
+    with interruptible("a comparison is saved when it is complete: start it again"):
+        comparison = searches.compare(
+            activations,
+            task=task,
+            seeds=seeds,
+            epochs=epochs,
+            budget=budget,
+            workers=workers,
+            progress=RichProgress(),
+        )
+    comparison.save(path)
+    if as_json:
+        say_json(comparison.to_dict() | {"path": str(path)})
+    else:
+        show_comparison(comparison)
+    note(f"saved {path}; `eafo report {path.stem}` writes a page")
+
+
+def _comparison_path(save: str | None, task: str) -> Path:
+    """Where the comparison will lie; checked before hours are spent on it."""
+    name = f"compare-{task}" if save is None else save
+    path = _STUDIES / f"{_checked(name)}.json"
+    make_directory(_STUDIES)
+    number = 2
+    while save is None and path.exists():
+        path = _STUDIES / f"{name}-{number}.json"
+        number += 1
+    return path
+
+
+def _checked(name: str) -> str:
+    if not NAME.fullmatch(name.replace("-", "_").replace(".", "_")) or name.startswith("."):
+        raise InputError("a name must be 1 to 32 letters, digits, - _ or ., and start with a letter", name)
+    return name
+
+
+def report(
+    name: Annotated[
+        str, typer.Argument(help="A study's or comparison's name in ./studies, or the path of its file.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", show_default="reports/NAME", help="The page's folder.")
+    ] = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Write a study or a comparison as one self-contained page, with its figures."""
+    from eafo import report as reports  # noqa: PLC0415 - loads matplotlib
+
+    result = _load(name, storage)
+    page = reports.write(result, Path("reports") / Path(name).stem if output is None else output)
+    if as_json:
+        say_json({"page": str(page), "figures": sorted(str(p) for p in page.parent.glob("*.png"))})
+    else:
+        say(str(page))
+
+
+def _load(name: str, storage: str | None) -> Study | Comparison:
+    from eafo import search as searches  # noqa: PLC0415 - loads Optuna
+
+    path = Path(name) if Path(name).suffix in (".json", ".db") else _STUDIES / f"{name}.json"
+    if path.suffix == ".db":
+        return searches.load(path.stem, storage=storage or f"sqlite:///{path}")
+    if storage is None and path.exists():
+        return searches.Comparison.load(path)
+    if storage is None and path.suffix == ".json" and path != _STUDIES / f"{name}.json":
+        raise InputError("a comparison's file must exist", name)
+    if storage is None and not (_STUDIES / f"{name}.db").exists():
+        known = sorted({p.stem for p in _STUDIES.glob("*") if p.suffix in (".json", ".db")})
+        raise InputError(
+            "a report needs the name of a study or comparison in ./studies, or the path of its file",
+            name,
+            f"known here: {', '.join(known)}"
+            if known
+            else "there is none here; `eafo compare` or `eafo search` makes one",
+        )
+    return searches.load(name, storage=storage)
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """The arms, best first, on standard output."""
+    heading(f"{comparison.task}, {comparison.epochs} epochs, accuracy in %")
+    arms = sorted(comparison.arms, key=lambda arm: -arm.estimate.mean)
+    rows = [
+        (
+            arm.activation.name,
+            *estimate_cells(arm.estimate),
+            f"{sum(o.seconds for o in arm.outcomes) / len(arm.outcomes):.1f}",
+        )
+        for arm in arms
+    ]
+    columns = ("activation", "mean", "95 % interval", "deviation", "seeds", "seconds/seed")
+    table(columns, rows, numbers=columns[1:])
+
+
+def estimate_cells(estimate: Estimate) -> tuple[str, str, str, str]:
+    """Mean, interval, deviation and count as text; one seed has neither interval nor deviation."""
+    interval = "—" if estimate.low is None else f"{estimate.low:.2f} … {estimate.high:.2f}"
+    deviation = "—" if estimate.count < 2 else f"{estimate.deviation:.2f}"
+    return f"{estimate.mean:.2f}", interval, deviation, str(estimate.count)
+
+
+def show_study(study: Study) -> None:
+    """The finished trials, best first, on standard output."""
+    heading(f"{study.name}: {len(study.trials)} trials on {study.plan.task}")
+    finished = sorted((t for t in study.trials if t.estimate is not None), key=lambda t: -t.estimate.mean)
+    rows = [
+        (
+            str(trial.number),
+            trial.state,
+            trial.base,
+            trial.law,
+            ", ".join(f"{name}={value:.4g}" for name, value in trial.parameters),
+            *estimate_cells(trial.estimate),
+        )
+        for trial in finished
+    ]
+    columns = ("trial", "state", "base", "law", "parameters", "mean", "95 % interval", "deviation", "seeds")
+    table(columns, rows, numbers=("trial", "mean", "95 % interval", "deviation", "seeds"))
+    for trial in study.trials:
+        if trial.state == "failed":
+            say(f"trial {trial.number} failed: {trial.reason}")

@@ -1,0 +1,99 @@
+"""What was run, on what, and how to run it again."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import eafo
+from eafo import catalog, tasks
+from eafo.activation import Activation
+from eafo.errors import InputError
+from eafo.report.rows import text_form
+from eafo.search import Comparison, Plan
+
+__all__ = ["comparison_command", "plan_toml", "task_description", "versions"]
+
+_PACKAGES = ("torch", "numpy", "scipy", "sympy", "optuna")
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """The versions and the machine that this page was written with."""
+    found = [f"{package} {_version(package)}" for package in _PACKAGES]
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+    return (
+        ("Page written", datetime.datetime.now(datetime.UTC).date().isoformat()),
+        ("Versions", f"eafo {eafo.__version__}, Python {platform.python_version()}, {', '.join(found)}"),
+        ("Machine", machine),
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def task_description(name: str) -> str:
+    """The task in a sentence; its name alone where the task is a user's own and not importable here."""
+    try:
+        return f"{name}: {tasks.get(name).description}"
+    except InputError:
+        return name
+
+
+def comparison_command(comparison: Comparison) -> str:
+    """The command that repeats a comparison; empty where no command can say it.
+
+    That is so for seeds that do not start at 0, and for activations that have no text form of their own.
+    """
+    if comparison.seeds != tuple(range(len(comparison.seeds))):
+        return ""
+    texts = [text_form(arm.activation) for arm in comparison.arms]
+    if not all(_reads_back(text, arm.activation) for text, arm in zip(texts, comparison.arms, strict=True)):
+        return ""
+    options = (
+        f"--task {shlex.quote(comparison.task)} --seeds {len(comparison.seeds)} --epochs {comparison.epochs}"
+    )
+    return f"eafo compare {shlex.join(texts)} {options}"
+
+
+def _reads_back(text: str, activation: Activation) -> bool:
+    try:
+        repeated = catalog.get(text)
+    except InputError:
+        return False
+    return (repeated.expression, repeated.parameters) == (activation.expression, activation.parameters)
+
+
+def plan_toml(plan: Plan) -> str:
+    """A plan as the TOML file that reads back to it."""
+    return _toml(plan.to_dict(), "").strip() + "\n"
+
+
+def _toml(table: Mapping[str, Any], path: str) -> str:
+    values = {k: v for k, v in table.items() if not isinstance(v, Mapping)}
+    lines = [f"{_key(k)} = {_value(v)}" for k, v in values.items()]
+    body = "".join(f"{line}\n" for line in lines)
+    if path and lines:
+        body = f"\n[{path}]\n{body}"
+    inner = (
+        _toml(v, f"{path}.{_key(k)}" if path else _key(k)) for k, v in table.items() if isinstance(v, Mapping)
+    )
+    return body + "".join(inner)
+
+
+def _key(name: str) -> str:
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _value(name)
+
+
+def _value(value: Any) -> str:
+    # A JSON string, number, list or truth value is also TOML.
+    return json.dumps(value, ensure_ascii=False)

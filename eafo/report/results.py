@@ -1,0 +1,142 @@
+"""The sections that a comparison and a study share: curves, results, training, learned parameters."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eafo.report import curves, result_figures
+from eafo.report.album import Album
+from eafo.report.page import Section, Table
+from eafo.report.rows import Row
+from eafo.search.statistics import Estimate
+
+__all__ = ["Part", "cells", "curve_section", "learned_section", "results_section"]
+
+_COLUMNS = ("", "formula", "mean", "95 % interval", "deviation", "seeds", "s/training", "note")
+_NUMBERS = frozenset(
+    (
+        "mean",
+        "95 % interval",
+        "deviation",
+        "seeds",
+        "s/training",
+        "start",
+        "end, mean",
+        "end, lowest",
+        "end, highest",
+    )
+)
+_INTERVAL = (
+    "The interval is Student's 95 % interval of the mean over seeds; with a single seed there is none. "
+    "The deviation is that from seed to seed."
+)
+
+
+def curve_section(album: Album, rows: Sequence[Row]) -> Section:
+    """The curves of the rows' activations and of their derivatives, at the parameters they started with."""
+    drawn = sorted(rows, key=lambda row: row.index)
+    told = f" for {', '.join(row.label for row in drawn)}."
+    drawings = []
+    for order, name, title, symbol in (
+        (0, "curves", "Activations", "f(x)"),
+        (1, "derivatives", "Derivatives", "f′(x)"),
+    ):
+        caption = f"{symbol} at the parameters' start values"
+        drawings.append(album.add(curves.draw(drawn, order), name, title, f"{caption}.", caption + told))
+    return Section("curves", "The activations and their derivatives", drawings=tuple(drawings))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which results a section shows.
+
+    Args:
+        title: its heading.
+        first: the heading of the table's first column.
+        score: the score with its unit.
+        prefix: tells its figures' names from those of another part of the same page.
+        lead: a paragraph of its own.
+    """
+
+    title: str
+    first: str
+    score: str
+    prefix: str = ""
+    lead: str = ""
+
+
+def results_section(album: Album, part: Part, rows: Sequence[Row], shown: Sequence[Row]) -> Section:
+    """The table of all rows, and the intervals and training curves of those shown."""
+    drawings = []
+    if shown:
+        caption = f"Mean {part.score} with its 95 % interval; the small dots are single seeds."
+        told = "; ".join(f"{r.label} {r.estimate}" for r in shown)
+        drawn = result_figures.intervals(shown, part.score)
+        name, title = f"{part.prefix}intervals", "Scores with intervals"
+        drawings.append(album.add(drawn, name, title, caption, f"{caption} {told}."))
+    if trained := [r for r in shown if r.outcomes and all(o.curve for o in r.outcomes)]:
+        caption = "Accuracy after each epoch: the mean over seeds, and the band from the lowest to the highest seed."
+        drawn = result_figures.training(trained, part.score)
+        drawings.append(album.add(drawn, f"{part.prefix}training", "Training curves", caption))
+    columns = (part.first, *_COLUMNS[1:])
+    table = _without_empty(Table(f"Score: {part.score}", columns, tuple(map(_cells, rows)), _NUMBERS))
+    paragraphs = tuple(filter(None, (part.lead, _INTERVAL)))
+    return Section(f"{part.prefix}results", part.title, paragraphs, drawings=tuple(drawings), tables=(table,))
+
+
+def cells(estimate: Estimate | None) -> tuple[str, str, str, str]:
+    """Mean, interval, deviation and count as text, a dash where there is none."""
+    if estimate is None:
+        return "—", "—", "—", "—"
+    interval = "—" if estimate.low is None else f"{estimate.low:.2f} … {estimate.high:.2f}"
+    deviation = "—" if estimate.deviation is None else f"{estimate.deviation:.2f}"
+    return f"{estimate.mean:.2f}", interval, deviation, str(estimate.count)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    formula = "—" if row.activation is None else str(row.activation)
+    seconds = "—" if row.seconds is None else f"{row.seconds:.1f}"
+    return (row.label, formula, *cells(row.estimate), seconds, row.note)
+
+
+def _without_empty(table: Table) -> Table:
+    """The same table without a column that says nothing."""
+    kept = [i for i, _ in enumerate(table.columns) if any(row[i] for row in table.rows)]
+    columns = tuple(table.columns[i] for i in kept)
+    return Table(
+        table.caption, columns, tuple(tuple(row[i] for i in kept) for row in table.rows), table.numbers
+    )
+
+
+def learned_section(rows: Sequence[Row]) -> Section | None:
+    """Where training took the learnable parameters; None where there were none."""
+    lines = [line for row in rows for line in _learned(row)]
+    if not lines:
+        return None
+    columns = ("activation", "layer and parameter", "start", "end, mean", "end, lowest", "end, highest")
+    return Section(
+        "learned",
+        "What training did to the parameters",
+        (
+            "Each layer has parameters of its own; the mean, the lowest and the highest end value are over the seeds.",
+        ),
+        tables=(Table("Learnable parameters", columns, tuple(lines), _NUMBERS),),
+    )
+
+
+def _learned(row: Row) -> list[tuple[str, ...]]:
+    ends: dict[tuple[str, float], list[float]] = defaultdict(list)
+    for outcome in row.outcomes:
+        for learned in outcome.learned:
+            ends[learned.parameter, learned.start].append(learned.end)
+    return [
+        (
+            row.label,
+            name,
+            f"{start:.4g}",
+            *(f"{v:.4g}" for v in (sum(found) / len(found), min(found), max(found))),
+        )
+        for (name, start), found in ends.items()
+    ]

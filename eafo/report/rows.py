@@ -1,0 +1,117 @@
+"""The rows of a results table: what a comparison's arms and a study's trials have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from eafo import catalog
+from eafo.activation import Activation
+from eafo.search import Comparison, Study
+from eafo.search.results import TrialResult
+from eafo.search.statistics import Estimate
+from eafo.tasks import Outcome
+
+__all__ = ["Row", "candidate", "leading", "of_comparison", "of_study", "text_form"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """An activation with its seeds.
+
+    Args:
+        index: fixes the row's look, the same in every figure.
+        label: how figures and tables call it.
+        activation: what was trained; None where a trial failed before it was made.
+        estimate: mean and interval; None where there is none to trust.
+        outcomes: the finished seeds.
+        note: a failure's reason, a pruned trial's state.
+    """
+
+    index: int
+    label: str
+    activation: Activation | None
+    estimate: Estimate | None
+    outcomes: tuple[Outcome, ...]
+    note: str = ""
+
+    @property
+    def scores(self) -> list[float]:
+        """The score of each finished seed."""
+        return [outcome.score for outcome in self.outcomes]
+
+    @property
+    def seconds(self) -> float | None:
+        """The mean wall-clock time of a training."""
+        return sum(o.seconds for o in self.outcomes) / len(self.outcomes) if self.outcomes else None
+
+
+def of_comparison(comparison: Comparison) -> list[Row]:
+    """A row for each arm, best mean first; each keeps the look of its place in the list as it was given."""
+    rows = [
+        Row(
+            index,
+            text_form(arm.activation),
+            arm.activation,
+            arm.estimate,
+            arm.outcomes,
+            "; ".join(arm.failures),
+        )
+        for index, arm in enumerate(comparison.arms)
+    ]
+    return _best_first(rows)
+
+
+def of_study(study: Study) -> list[Row]:
+    """A row for each trial, complete ones first, best mean first."""
+    rows = [
+        Row(
+            trial.number,
+            f"{trial.number}: {candidate(trial)}",
+            trial.activation,
+            trial.estimate,
+            trial.outcomes,
+            _note(trial),
+        )
+        for trial in study.trials
+    ]
+    return sorted(_best_first(rows), key=lambda row: row.note != "")
+
+
+def leading(rows: Iterable[Row], count: int) -> list[Row]:
+    """The first rows that have a score, with looks of their own."""
+    scored = [row for row in rows if row.estimate is not None]
+    return [replace(row, index=index) for index, row in enumerate(scored[:count])]
+
+
+def candidate(trial: TrialResult) -> str:
+    """What a trial tried, in a few words.
+
+    The base, corrected for the law where there is one, and the searched values.
+    """
+    kind = trial.base if trial.law == "none" else f"{trial.base} × {trial.law}"
+    values = ", ".join(f"{name}={value:.4g}" for name, value in trial.parameters)
+    return f"{kind} ({values})" if values else kind
+
+
+def text_form(activation: Activation) -> str:
+    """The shortest text that tells this activation from others, in the form that commands accept where there is one.
+
+    >>> text_form(catalog.get("srelu(t=1.5)")), text_form(catalog.get("x*sigmoid(beta*x); beta=2"))
+    ('srelu(t=1.5)', 'x/(1 + exp(-beta*x)); beta=2.0')
+    """
+    if activation.name in catalog.names():
+        known = catalog.get(activation.name)
+        if known.expression == activation.expression:
+            changed = [f"{n}={v!r}" for n, v in activation.defaults.items() if known.defaults[n] != v]
+            return f"{activation.name}({', '.join(changed)})" if changed else activation.name
+    values = ", ".join(f"{name}={value!r}" for name, value in activation.defaults.items())
+    return f"{activation}; {values}" if values else str(activation)
+
+
+def _best_first(rows: list[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (row.estimate is None, -row.estimate.mean if row.estimate else 0.0))
+
+
+def _note(trial: TrialResult) -> str:
+    return "" if trial.state == "complete" else ": ".join(filter(None, (trial.state, trial.reason)))

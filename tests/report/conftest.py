@@ -1,0 +1,74 @@
+"""Results made by hand, with every case that a page must show: intervals, one seed, failures, pruned trials."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eafo import catalog
+from eafo.search import Arm, Comparison, Estimate, Plan, Study, TrialResult
+from eafo.tasks import Learned, Outcome
+
+
+def outcome(seed: int, level: float, epochs: int = 5, learned: bool = False) -> Outcome:
+    noise = np.random.default_rng(seed).normal(0, 0.5, epochs)
+    curve = tuple(float(level - 20 / (e + 1) + n) for e, n in enumerate(noise))
+    moved = (Learned("activations.0.epsilon", 0.01, 0.3 + 0.01 * seed),) if learned else ()
+    return Outcome(
+        seed, curve[-1], curve, tuple(2.0 / (e + 1) for e in range(epochs)), moved, 1.5 + seed, 200
+    )
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    arms = (
+        Arm(catalog.get("relu"), tuple(outcome(s, 84) for s in range(3))),
+        Arm(catalog.get("crrelu"), tuple(outcome(s, 86, learned=True) for s in range(3))),
+        Arm(catalog.get("sinerelu(epsilon=0.3)"), tuple(outcome(s, 80) for s in range(3))),
+        Arm(
+            catalog.get("relu_squared"),
+            (outcome(0, 90),),
+            ("seed 1: the loss is NaN", "seed 2: the loss is NaN"),
+        ),
+        Arm(catalog.get("x*sigmoid(beta*x); beta=2"), tuple(outcome(s, 85) for s in range(3))),
+    )
+    return Comparison("mnist1d", 5, (0, 1, 2), arms)
+
+
+@pytest.fixture
+def study() -> Study:
+    plan = Plan.from_dict(
+        {
+            "name": "relu-parameters",
+            "task": "mnist1d",
+            "budget": "tiny",
+            "trials": 8,
+            "seeds": 2,
+            "space": {
+                "bases": ["relu", "srelu"],
+                "laws": ["none", "normal"],
+                "parameters": {"epsilon": {"low": -0.5, "high": 1.0}, "srelu.t": {"low": 0.5, "high": 3}},
+            },
+        }
+    )
+    return Study(plan.name, plan, (*map(scored, range(6)), failed(6), scored(7)), unfinished=1)
+
+
+def scored(number: int) -> TrialResult:
+    if number == 2:
+        base, law, parameters, activation = "srelu", "none", (("srelu.t", 1.5),), catalog.get("srelu(t=1.5)")
+    else:
+        epsilon = 0.1 * number - 0.2
+        base, law, parameters = "relu", "normal", (("epsilon", epsilon),)
+        activation = catalog.get("crrelu", epsilon=epsilon)
+    state = "pruned" if number in (3, 4) else "complete"
+    outcomes = tuple(outcome(s + 10 * number, 80 + number) for s in range(1 if state == "pruned" else 2))
+    estimate = Estimate.of(o.score for o in outcomes)
+    return TrialResult(number, state, base, law, activation, parameters, outcomes, estimate)
+
+
+def failed(number: int) -> TrialResult:
+    reason = "the loss left the finite numbers in epoch 1"
+    return TrialResult(
+        number, "failed", "relu", "normal", catalog.get("crrelu"), (("epsilon", 0.9),), (), None, reason
+    )
