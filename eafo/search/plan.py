@@ -99,7 +99,8 @@ class PrunerPlan:
     """When a candidate is given up before its last seed.
 
     Args:
-        name: ``"median"``: when its mean so far is below the median of the others at as many seeds; or ``"none"``.
+        name: ``"median"``: when the best of its means so far is below the median of the others' means at as many seeds
+            (Optuna's rule); or ``"none"``.
         startup: how many trials are left alone at first.
         warmup: how many seeds of each trial are left alone.
     """
@@ -209,8 +210,8 @@ class Plan:
         except InputError as error:
             if source == "the plan":
                 raise
-            value = (error.value,) if error.has_value else ()
-            raise type(error)(f"{source}: {error.rule}", *value, remedy=error.remedy) from error
+            value = {"value": error.value} if error.has_value else {}
+            raise type(error)(f"{source}: {error.rule}", **value, remedy=error.remedy) from error
 
 
 def _check_count(what: str, value: object, least: int) -> None:

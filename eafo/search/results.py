@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from eafo.activation import Activation
 from eafo.errors import EafoError, InputError, MissingDependencyError
-from eafo.search.plan import Plan
 from eafo.search.statistics import Estimate
 from eafo.tasks.protocol import Outcome
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from eafo.nn import Module
+    from eafo.search.plan import Plan
 
 __all__ = ["Arm", "Comparison", "Study", "TrialResult"]
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from eafo.activation import Activation
 from eafo.errors import InputError
-from eafo.tasks.data import DataSet
-from eafo.tasks.protocol import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from torch import nn
 
+    from eafo.activation import Activation
+    from eafo.tasks.data import DataSet
     from eafo.tasks.models import ActivationFactory
+    from eafo.tasks.protocol import Outcome
 
 __all__ = ["Classification", "Recipe"]
 
@@ -96,4 +97,6 @@ class Classification:
             raise InputError("a seed must be at least 0", seed)
         from eafo.tasks.train import train  # noqa: PLC0415 - torch is loaded only where a training runs
 
-        return train(self.model, activation, self.load(), self.recipe, seed, epochs, self.share)
+        return train(
+            self.model, activation, self.load(), self.recipe, seed=seed, epochs=epochs, share=self.share
+        )

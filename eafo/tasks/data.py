@@ -7,16 +7,19 @@ import hashlib
 import logging
 import os
 import random
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from eafo.errors import DataError
 from eafo.tasks.idx import read_bytes, read_idx
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["DataSet", "check_mnist", "load_mnist", "make_mnist1d"]
 

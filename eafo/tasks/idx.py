@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from eafo.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["read_bytes", "read_idx"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ class MultilayerPerceptron(nn.Module):
 
     def __init__(self, sizes: tuple[int, ...], activation: ActivationFactory) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
         self.activations = nn.ModuleList(activation() for _ in sizes[1:-1])
 
     def forward(self, x: Tensor) -> Tensor:

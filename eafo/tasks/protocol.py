@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from eafo.activation import Activation
 from eafo.errors import EafoError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from eafo.activation import Activation
 
 __all__ = ["BUDGETS", "DivergedError", "Learned", "Outcome", "Task"]
 

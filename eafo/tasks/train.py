@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from eafo.activation import Activation
 from eafo.nn import Module
-from eafo.tasks.classification import Recipe
-from eafo.tasks.data import DataSet
-from eafo.tasks.models import ActivationFactory
 from eafo.tasks.protocol import DivergedError, Learned, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from eafo.activation import Activation
+    from eafo.tasks.classification import Recipe
+    from eafo.tasks.data import DataSet
+    from eafo.tasks.models import ActivationFactory
 
 __all__ = ["train"]
 
@@ -27,6 +31,7 @@ def train(
     activation: Activation,
     data: DataSet,
     recipe: Recipe,
+    *,
     seed: int,
     epochs: int,
     share: float,
@@ -115,7 +120,9 @@ def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         # parameter kept in its domain by a bijection would not even be pulled towards its own 0.
         {"params": [p for p in model.parameters() if id(p) in own], "weight_decay": 0.0},
     ]
-    return _OPTIMISERS[recipe.optimiser]([g for g in groups if g["params"]], lr=recipe.learning_rate)
+    return _OPTIMISERS[recipe.optimiser](
+        [g for g in groups if g["params"]], lr=recipe.learning_rate, fused=True
+    )
 
 
 def _accuracy(model: nn.Module, data: DataSet) -> float:
@@ -130,7 +137,7 @@ def _accuracy(model: nn.Module, data: DataSet) -> float:
 def _learnable_values(model: nn.Module) -> dict[str, float]:
     """The learnable parameters of all activations by path, as the formula sees them."""
     return {
-        f"{path}.{parameter.name}": float(getattr(module, parameter.name))
+        f"{path}.{parameter.name}": float(torch.as_tensor(getattr(module, parameter.name)).detach())
         for path, module in model.named_modules()
         if isinstance(module, Module)
         for parameter in module.activation.parameters

@@ -1,0 +1,134 @@
+"""Compare a fixed list of activations, all with the same seeds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from eafo import catalog, tasks
+from eafo.errors import InputError
+from eafo.search.executors import Job, Result
+from eafo.search.executors.local import LocalExecutor
+from eafo.search.progress import Progress, SilentProgress
+from eafo.search.results import Arm, Comparison
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from eafo.activation import Activation
+    from eafo.catalog import ActivationLike
+    from eafo.tasks import Task
+
+__all__ = ["compare"]
+
+_MOST_SEEDS = 10_000
+
+
+def compare(
+    activations: Iterable[ActivationLike],
+    task: str = "mnist1d",
+    seeds: int = 10,
+    *,
+    epochs: int | None = None,
+    budget: str = "short",
+    workers: int | None = None,
+    first_seed: int = 0,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Train each activation with each seed and gather scores with intervals.
+
+    All arms get the same seeds, and with a seed the same order of the examples and the same initial weights. A training
+    that diverges ends in its arm's failures.
+
+    Args:
+        activations: what to compare, in any form that `eafo.get` reads; no two alike.
+        task: a task's name, or ``"module:object"``.
+        seeds: how many, from 1.
+        epochs: the length of each training; where not given, the task's for this budget.
+        budget: ``"tiny"``, ``"short"`` or ``"full"``.
+        workers: how many worker processes; one for each processor where not given.
+        first_seed: the first of the seeds.
+        progress: told how far it is.
+
+    Raises:
+        InputError: a wrong number, an unknown name, an activation given twice.
+        DataError: the task's data are missing or damaged.
+    """
+    compared = _distinct(activations)
+    found = tasks.get(task)
+    length = _length(found, epochs, budget)
+    _check("seeds", seeds, 1)
+    _check("first_seed", first_seed, 0)
+    found.prepare()
+    chosen = tuple(range(first_seed, first_seed + seeds))
+    # Seed by seed, so that an interrupted look at the bar's best compares arms of equal counts.
+    jobs = [Job(i, a, task, seed, length) for seed in chosen for i, a in enumerate(compared)]
+    results = _run(jobs, workers, progress or SilentProgress(), [a.name for a in compared])
+    arms = tuple(_arm(i, a, results) for i, a in enumerate(compared))
+    return Comparison(found.name if task in tasks.names() else task, length, chosen, arms)
+
+
+def _distinct(activations: Iterable[ActivationLike]) -> tuple[Activation, ...]:
+    if isinstance(activations, str):
+        raise InputError("activations must be a list", activations, f"write [{activations!r}]")
+    compared = tuple(catalog.get(a) for a in activations)
+    if not compared:
+        raise InputError("a comparison needs at least one activation", "none")
+    for i, activation in enumerate(compared):
+        same = next((a for a in compared[:i] if _function(a) == _function(activation)), None)
+        if same is not None:
+            raise InputError(
+                "the activations of a comparison must differ", activation.name, "give each one once"
+            )
+    return compared
+
+
+def _function(activation: Activation) -> tuple[object, ...]:
+    return activation.expression, activation.parameters
+
+
+def _length(task: Task, epochs: int | None, budget: str) -> int:
+    if epochs is not None:
+        _check("epochs", epochs, 1)
+        return epochs
+    if budget not in task.epochs:
+        raise InputError(f"the budget must be one of {', '.join(task.epochs)}", budget)
+    return task.epochs[budget]
+
+
+def _check(what: str, value: object, least: int) -> None:
+    most = _MOST_SEEDS if what == "seeds" else 1_000_000
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InputError(f"{what} must be a whole number from {least} to {most}", value)
+
+
+def _run(jobs: list[Job], workers: int | None, progress: Progress, names: list[str]) -> list[Result]:
+    results: list[Result] = []
+    with LocalExecutor(workers) as executor:
+        for job in jobs:
+            executor.submit(job)
+        progress.started(len(jobs), 0)
+        try:
+            while len(results) < len(jobs):
+                results.append(executor.next())
+                progress.advanced(1, _best(results, names))
+        finally:
+            progress.finished()
+    return results
+
+
+def _best(results: list[Result], names: list[str]) -> str:
+    means: dict[int, float] = {}
+    for owner in {r.job.owner for r in results}:
+        scores = [r.outcome.score for r in results if r.job.owner == owner and r.outcome]
+        if scores:
+            means[owner] = sum(scores) / len(scores)
+    if not means:
+        return ""
+    best = max(means, key=lambda owner: means[owner])
+    return f"best {means[best]:.2f} {names[best]}"
+
+
+def _arm(index: int, activation: Activation, results: list[Result]) -> Arm:
+    own = sorted((r for r in results if r.job.owner == index), key=lambda r: r.job.seed)
+    failures = tuple(f"seed {r.job.seed}: {r.error}" for r in own if r.outcome is None)
+    return Arm(activation, tuple(r.outcome for r in own if r.outcome), failures)

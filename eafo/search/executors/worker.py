@@ -1,0 +1,51 @@
+"""A worker process: reads jobs from standard input, writes results to standard output, ends with its driver."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from eafo import tasks
+from eafo.search.executors.messages import READY, decode_job, encode_result
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+__all__ = ["main"]
+
+
+def _read(source: TextIO, jobs: queue.SimpleQueue[str]) -> None:
+    for line in source:
+        jobs.put(line)
+    # Standard input ends when the driver does, however it ended; a training in progress is of no use to anyone then.
+    os._exit(0)
+
+
+def _answer(line: str) -> str:
+    try:
+        job = decode_job(line)
+        return encode_result(tasks.get(job.task).run(job.activation, job.seed, job.epochs), None)
+    except Exception as error:
+        return encode_result(None, error)
+
+
+def main() -> None:
+    """Work until standard input ends."""
+    # Ctrl-C reaches the whole process group; the driver alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # What a task prints must not mix with the answers.
+    os.dup2(2, 1)
+    jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(sys.stdin, jobs), daemon=True).start()
+    print(READY, file=answers, flush=True)
+    while True:
+        print(_answer(jobs.get()), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

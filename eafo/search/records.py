@@ -1,0 +1,97 @@
+"""How a study lies in Optuna's storage: the names of its attributes, and the way back to frozen results."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Literal
+
+from optuna.trial import TrialState
+
+from eafo.activation import Activation
+from eafo.errors import InputError
+from eafo.search.plan import Plan
+from eafo.search.results import Study, TrialResult
+from eafo.search.statistics import Estimate
+from eafo.tasks import Outcome
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+__all__ = [
+    "ACTIVATION",
+    "BASE",
+    "LAW",
+    "PLAN",
+    "REASON",
+    "outcome_key",
+    "read_outcomes",
+    "read_plan",
+    "read_study",
+]
+
+#: Attribute of the study: its plan as JSON.
+PLAN = "eafo:plan"
+#: Attributes of a trial.
+ACTIVATION, REASON = "eafo:activation", "eafo:reason"
+#: Names of the two categorical parameters.
+BASE, LAW = "base", "law"
+
+_OUTCOME = "eafo:outcome:"
+_STATES: dict[TrialState, Literal["complete", "pruned", "failed"]] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+
+def outcome_key(seed: int) -> str:
+    """The attribute that holds the outcome of one seed of a trial.
+
+    >>> outcome_key(3)
+    'eafo:outcome:3'
+    """
+    return f"{_OUTCOME}{seed}"
+
+
+def read_outcomes(trial: FrozenTrial) -> dict[int, Outcome]:
+    """The finished seeds of a trial, in their order."""
+    found = (Outcome.from_dict(value) for key, value in trial.user_attrs.items() if key.startswith(_OUTCOME))
+    return {outcome.seed: outcome for outcome in sorted(found, key=lambda o: o.seed)}
+
+
+def read_plan(study: optuna.Study) -> Plan:
+    """The plan that a study was made for.
+
+    Raises:
+        InputError: the study is not one of eafo's.
+    """
+    text = study.user_attrs.get(PLAN)
+    if text is None:
+        raise InputError(
+            "a study must have been made by eafo", study.study_name, "choose another name or storage"
+        )
+    return Plan.from_dict(json.loads(text), f"the stored plan of {study.study_name}")
+
+
+def read_study(study: optuna.Study) -> Study:
+    """A study as it stands."""
+    trials = study.get_trials(deepcopy=False)
+    finished = tuple(_result(trial) for trial in trials if trial.state in _STATES)
+    return Study(study.study_name, read_plan(study), finished, len(trials) - len(finished))
+
+
+def _result(trial: FrozenTrial) -> TrialResult:
+    outcomes = tuple(read_outcomes(trial).values())
+    text = trial.user_attrs.get(ACTIVATION)
+    return TrialResult(
+        number=trial.number,
+        state=_STATES[trial.state],
+        base=str(trial.params.get(BASE, "")),
+        law=str(trial.params.get(LAW, "")),
+        activation=None if text is None else Activation.from_json(text),
+        parameters=tuple((name, float(v)) for name, v in trial.params.items() if name not in (BASE, LAW)),
+        outcomes=outcomes,
+        estimate=Estimate.of(o.score for o in outcomes) if outcomes else None,
+        reason=str(trial.user_attrs.get(REASON, "")),
+    )

@@ -1,0 +1,144 @@
+"""Run a search from its plan, and read it back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+
+from eafo import tasks
+from eafo.errors import InputError
+from eafo.search.driver import Driver
+from eafo.search.executors.local import LocalExecutor
+from eafo.search.plan import Plan, PrunerPlan, SamplerPlan
+from eafo.search.progress import Progress, SilentProgress
+from eafo.search.records import PLAN, read_plan, read_study
+from eafo.search.space import candidates
+from eafo.search.storage import find, locked, opened
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from eafo.search.results import Study
+
+__all__ = ["load", "run"]
+
+
+def run(
+    plan: Plan | Mapping[str, Any] | str | Path,
+    *,
+    trials: int | None = None,
+    storage: str | Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    sampler: optuna.samplers.BaseSampler | None = None,
+    pruner: optuna.pruners.BasePruner | None = None,
+) -> Study:
+    """Run a search, or what is missing of it.
+
+    A study that was interrupted goes on where it stopped: trials that were asked and not told are finished with the same
+    parameters and the seeds that they lack. Interrupting (Ctrl-C) ends the workers and leaves the storage ready for that.
+    With one worker a search is repeatable trial by trial; with more, each training still is, but the order in which
+    results reach the sampler is not.
+
+    Args:
+        plan: a plan, a dictionary of the same form, or the path of a TOML file.
+        trials: the total number of trials of the study, instead of the plan's.
+        storage: a database URL as Optuna takes it, or the path of a SQLite file; ``./studies/NAME.db`` where not given.
+        workers: how many worker processes; one for each processor where not given.
+        progress: told how far it is.
+        sampler: an Optuna sampler of your own, instead of the plan's.
+        pruner: an Optuna pruner of your own, instead of the plan's.
+
+    Raises:
+        InputError: the plan is wrong; another plan or another driver has this name; the storage cannot be used.
+        RefusedError: a base × law of the plan has no correction.
+        DataError: the task's data are missing or damaged.
+    """
+    wanted = _read(plan)
+    wanted = replace(wanted, trials=trials) if trials is not None else wanted
+    possible = candidates(wanted.space)
+    place = find(wanted.name, storage)
+    tasks.get(wanted.task).prepare()
+    with locked(place), opened(place) as database:
+        study = _study(database, wanted)
+        study.sampler = sampler or _sampler(wanted.sampler, len(study.get_trials(deepcopy=False)))
+        study.pruner = pruner or _pruner(wanted.pruner)
+        with LocalExecutor(workers) as executor:
+            Driver(study, wanted, possible, executor, progress or SilentProgress()).work()
+        return read_study(study)
+
+
+def load(name: str, storage: str | Path | None = None) -> Study:
+    """Read a study as it stands; one that is still running, too.
+
+    Args:
+        name: the study's name.
+        storage: where it lies, as for `run`.
+
+    Raises:
+        InputError: no such study.
+    """
+    place = find(name, storage)
+    if place.file is not None and not place.file.is_file():
+        raise InputError("a study must have been run under this name", name, f"there is no {place.file}")
+    with opened(place) as database:
+        try:
+            return read_study(optuna.load_study(study_name=name, storage=database))
+        except KeyError as error:
+            raise InputError("a study must have been run under this name", name) from error
+
+
+def _read(plan: Plan | Mapping[str, Any] | str | Path) -> Plan:
+    if isinstance(plan, Plan):
+        return plan
+    return Plan.from_dict(plan) if isinstance(plan, Mapping) else Plan.from_toml(plan)
+
+
+def _study(database: optuna.storages.RDBStorage, plan: Plan) -> optuna.Study:
+    """The study of this plan, made where it is not there yet.
+
+    Optuna's own `load_if_exists` would keep an old direction and an old plan without a word.
+    """
+    if plan.name not in {
+        s.study_name for s in optuna.get_all_study_summaries(database, include_best_trial=False)
+    }:
+        study = optuna.create_study(study_name=plan.name, storage=database, direction="maximize")
+        study.set_user_attr(PLAN, json.dumps(plan.to_dict()))
+        return study
+    study = optuna.load_study(study_name=plan.name, storage=database)
+    if [d.name for d in study.directions] != ["MAXIMIZE"]:
+        raise InputError("a study of this name must maximise", plan.name, "choose another name or storage")
+    if PLAN not in study.user_attrs and not study.get_trials(deepcopy=False):
+        study.set_user_attr(
+            PLAN, json.dumps(plan.to_dict())
+        )  # Its driver was killed between the two steps above.
+    stored = read_plan(study)
+    if differing := [k for k, v in plan.to_dict().items() if k != "trials" and v != stored.to_dict()[k]]:
+        raise InputError(
+            f"the study '{plan.name}' was made for another plan, which differs in",
+            ", ".join(differing),
+            "change the name",
+        )
+    if stored != plan:
+        study.set_user_attr(PLAN, json.dumps(plan.to_dict()))
+    return study
+
+
+def _sampler(plan: SamplerPlan, existing: int) -> optuna.samplers.BaseSampler:
+    # A resumed run must not draw the numbers of the first one again.
+    seed = int(np.random.SeedSequence([plan.seed, existing]).generate_state(1)[0])
+    if plan.name == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed)
+
+
+def _pruner(plan: PrunerPlan) -> optuna.pruners.BasePruner:
+    if plan.name == "none":
+        return optuna.pruners.NopPruner()
+    # Optuna leaves alone the steps below its number; the plan counts the seeds that are left alone.
+    return optuna.pruners.MedianPruner(n_startup_trials=plan.startup, n_warmup_steps=plan.warmup + 1)
