@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,11 +15,21 @@ import numpy as np
 import numpy.typing as npt
 import sympy
 
-from eafo import formula
+from eafo import formula, rendering
 from eafo.errors import InputError
 from eafo.formula import VARIABLE
 
-__all__ = ["VARIABLE", "Activation", "Domain", "Parameter", "Piece", "Provenance", "branches", "derivative"]
+__all__ = [
+    "VARIABLE",
+    "Activation",
+    "Domain",
+    "Parameter",
+    "Piece",
+    "Provenance",
+    "branch_at",
+    "branches",
+    "derivative",
+]
 
 FloatArray = npt.NDArray[np.float64]
 _FORMAT = "eafo-activation-1"
@@ -37,7 +48,9 @@ class Domain:
 
     def __post_init__(self) -> None:
         if not self.lower < self.upper:
-            raise InputError("a domain's lower end must lie below its upper end", f"({self.lower}, {self.upper})")
+            raise InputError(
+                "a domain's lower end must lie below its upper end", f"({self.lower}, {self.upper})"
+            )
 
     def contains(self, value: float) -> bool:
         """Whether a finite value lies strictly inside."""
@@ -65,7 +78,9 @@ class Parameter:
 
     def __post_init__(self) -> None:
         formula.check_name(self.name)
-        if isinstance(self.default, bool) or not isinstance(self.default, (int, float, np.integer, np.floating)):
+        if isinstance(self.default, bool) or not isinstance(
+            self.default, (int, float, np.integer, np.floating)
+        ):
             raise InputError(f"the default of {self.name} must be a number", self.default)
         object.__setattr__(self, "default", float(self.default))
         if not self.domain.contains(self.default):
@@ -119,14 +134,16 @@ def branches(expression: sympy.Expr) -> sympy.Expr:
         other = fold(kind, rest)
         return sympy.Piecewise((first, first > other if kind is sympy.Max else first < other), (other, True))
 
-    return expression.replace(lambda e: isinstance(e, (sympy.Max, sympy.Min)), lambda e: fold(type(e), list(e.args)))
+    return expression.replace(
+        lambda e: isinstance(e, (sympy.Max, sympy.Min)), lambda e: fold(type(e), list(e.args))
+    )
 
 
 def derivative(expression: sympy.Expr, symbol: sympy.Symbol = VARIABLE) -> sympy.Expr:
     """Differentiate branch by branch; a jump contributes nothing, as in automatic differentiation.
 
     >>> derivative(sympy.Max(0, VARIABLE) ** 2)
-    2*Piecewise((x, x > 0), (0, True))*Piecewise((1, x > 0), (0, True))
+    Piecewise((2*x, x > 0), (0, True))
     """
     result = branches(expression).diff(symbol)
     return result.replace(sympy.DiracDelta, lambda *_: sympy.S.Zero)
@@ -168,7 +185,9 @@ class Activation:
 
     def __post_init__(self) -> None:
         if not self.name or len(self.name) > 80 or not self.name.isprintable():
-            raise InputError("an activation's name must be one printable line of 1 to 80 characters", self.name)
+            raise InputError(
+                "an activation's name must be one printable line of 1 to 80 characters", self.name
+            )
         object.__setattr__(self, "parameters", tuple(self.parameters))
         symbols = {p.name: p.symbol for p in self.parameters}
         if len(symbols) != len(self.parameters):
@@ -271,7 +290,9 @@ class Activation:
         for _ in range(order):
             expression = derivative(expression)
         kept = tuple(p for p in self.parameters if p.symbol in expression.free_symbols)
-        return Activation(f"{self.name}{'′' * order}", expression, kept, Provenance(steps=(f"d{order}/dx{order}",)))
+        return Activation(
+            f"{self.name}{'′' * order}", expression, kept, Provenance(steps=(f"d{order}/dx{order}",))
+        )
 
     def pieces(self) -> tuple[Piece, ...]:
         """The branches from left to right, seams symbolic; their order is taken at the default parameters.
@@ -285,11 +306,11 @@ class Activation:
         seams = sorted(_seams(whole), key=lambda s: float(s.xreplace(at_default)))
         ends = [-sympy.oo, *seams, sympy.oo]
         result: list[Piece] = []
-        for lower, upper in zip(ends[:-1], ends[1:], strict=True):
+        for lower, upper in itertools.pairwise(ends):
             low, high = (sympy.sympify(e).xreplace(at_default) for e in (lower, upper))
             if low == high:
                 continue
-            expression = _branch_at(whole, _between(low, high), at_default)
+            expression = branch_at(whole, _between(low, high), at_default)
             if result and result[-1].expression == expression:
                 result[-1] = replace(result[-1], upper=upper)
             else:
@@ -307,7 +328,7 @@ class Activation:
         >>> Activation("relu", sympy.Max(0, VARIABLE)).latex()
         '\\max\\left(0, x\\right)'
         """
-        return str(sympy.latex(self.expression))
+        return rendering.latex(self.expression)
 
     def _repr_latex_(self) -> str:
         return rf"$\displaystyle {sympy.latex(sympy.Symbol(self.name))}(x) = {self.latex()}$"
@@ -403,12 +424,19 @@ def _between(low: sympy.Expr, high: sympy.Expr) -> sympy.Expr:
     return low + 1 if high.is_infinite else (low + high) / 2
 
 
-def _branch_at(expression: sympy.Expr, point: sympy.Expr, at_default: Mapping[Any, Any]) -> sympy.Expr:
-    """The branch that holds at a point, with its parameters left symbolic."""
+def branch_at(
+    expression: sympy.Expr, point: sympy.Expr, at_default: Mapping[Any, Any] | None = None
+) -> sympy.Expr:
+    """The branch that holds at a point; conditions see the parameters at `at_default`, the result keeps them symbolic.
+
+    >>> branch_at(sympy.Piecewise((VARIABLE, VARIABLE > 0), (0, True)), sympy.Integer(-1))
+    0
+    """
+    seen = {VARIABLE: point, **(at_default or {})}
 
     def choose(node: Any) -> Any:
         for value, condition in node.args:
-            if condition == sympy.true or condition.xreplace({VARIABLE: point, **at_default}) == sympy.true:
+            if condition == sympy.true or condition.xreplace(seen) == sympy.true:
                 return value
         return sympy.nan
 

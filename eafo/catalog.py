@@ -36,7 +36,9 @@ def _learned(name: str, default: float, domain: Domain = Domain()) -> Parameter:
     return Parameter(name, default, domain, learnable=True)
 
 
-_RUMELHART = "Rumelhart, Hinton, Williams, Learning representations by back-propagating errors, Nature 323, 1986"
+_RUMELHART = (
+    "Rumelhart, Hinton, Williams, Learning representations by back-propagating errors, Nature 323, 1986"
+)
 _SELU_SCALE = "1.0507009873554804934193349852946"
 _SELU_ALPHA = "1.6732632423543772848170429916717"
 
@@ -223,7 +225,9 @@ def get(activation: ActivationLike, **parameters: float) -> Activation:
     elif isinstance(activation, Activation):
         found = activation
     else:
-        raise InputError("an activation must be a name, formula text, a SymPy expression or an Activation", activation)
+        raise InputError(
+            "an activation must be a name, formula text, a SymPy expression or an Activation", activation
+        )
     return found.with_parameters(**parameters) if parameters else found
 
 
@@ -256,7 +260,9 @@ def _from_expression(expression: sympy.Expr, defaults: dict[str, float]) -> Acti
             "for example eafo.get(expression, beta=1.0)",
         )
     if len(free) > 1:
-        raise InputError("an activation must have one variable", ", ".join(sorted(free)), "name the variable x")
+        raise InputError(
+            "an activation must have one variable", ", ".join(sorted(free)), "name the variable x"
+        )
     variable = next(iter(free.values()), VARIABLE)
     parameters = tuple(Parameter(n, v, learnable=True) for n, v in defaults.items())
     made = Activation(str(expression)[:80], expression, parameters, variable=variable)

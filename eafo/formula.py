@@ -13,6 +13,7 @@ their defaults behind a semicolon.
 from __future__ import annotations
 
 import ast
+import decimal as decimal_module
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -151,7 +152,11 @@ class _Reader:
         if name in _UNARY and len(args) == 1:
             return _UNARY[name](self.expression(args[0]))
         if name in _FUNCTIONS:
-            takes = {"where": "a condition and two values", "max": "two values or more", "min": "two values or more"}
+            takes = {
+                "where": "a condition and two values",
+                "max": "two values or more",
+                "min": "two values or more",
+            }
             raise _refuse(f"{name} takes {takes.get(name, 'one value')}", node)
         raise _refuse("a formula calls known functions only", name, f"known: {', '.join(_FUNCTIONS)}")
 
@@ -169,7 +174,9 @@ class _Reader:
                 return sympy.Or(*map(self.condition, parts))
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return sympy.Not(self.condition(operand))
-        raise _refuse("the first argument of where must be a comparison", node, "for example where(x > 0, x, 0)")
+        raise _refuse(
+            "the first argument of where must be a comparison", node, "for example where(x > 0, x, 0)"
+        )
 
 
 def _number(node: ast.Constant) -> Any:
@@ -189,7 +196,9 @@ def _power(base: Any, exponent: Any, node: ast.AST) -> Any:
     if base.is_number and exponent.is_number:
         if base == 0 and not exponent.is_nonnegative:
             raise _refuse("a formula must not divide by zero", node)
-        size = abs(float(sympy.N(exponent, 15))) * abs(float(sympy.log(abs(base), 10).evalf(15)) if base != 0 else 0)
+        size = abs(float(sympy.N(exponent, 15))) * abs(
+            float(sympy.log(abs(base), 10).evalf(15)) if base != 0 else 0
+        )
         if not size <= _MOST_DIGITS:
             raise _refuse(f"a constant power must stay below {_MOST_DIGITS} digits", node)
     if exponent.is_number and exponent.is_real and abs(exponent) > 1000:
@@ -211,7 +220,9 @@ def parse(text: str, symbols: Mapping[str, sympy.Symbol] | None = None) -> sympy
     Max(0, x) + 3/2
     """
     if len(text) > _LONGEST_TEXT:
-        raise InputError(f"a formula must be at most {_LONGEST_TEXT} characters long", f"{len(text)} characters")
+        raise InputError(
+            f"a formula must be at most {_LONGEST_TEXT} characters long", f"{len(text)} characters"
+        )
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
@@ -295,9 +306,7 @@ def validate(expression: sympy.Expr, shown: str | None = None) -> None:
         InputError: it names the part that is not allowed.
     """
     shown = shown if shown is not None else str(expression)
-    count = 0
-    for part in sympy.preorder_traversal(expression):
-        count += 1
+    for count, part in enumerate(sympy.preorder_traversal(expression), 1):
         if count > _MOST_NODES:
             raise InputError(f"an expression must have at most {_MOST_NODES} parts", shown)
         if not isinstance(part, _ALLOWED):
@@ -308,7 +317,38 @@ def validate(expression: sympy.Expr, shown: str | None = None) -> None:
             raise InputError("an activation must be real", f"{part} in {shown}")
 
 
-class _TextPrinter(StrPrinter):  # type: ignore[misc]
+def decimal(number: sympy.Rational) -> str | None:
+    """The exact finite decimal of a fraction with a long denominator; None where a fraction reads better.
+
+    >>> decimal(sympy.Rational("0.0025")), decimal(sympy.Rational(1, 3)), decimal(sympy.Rational(1, 2))
+    ('0.0025', None, None)
+    """
+    if number.q < 100 or (number.q % 2 and number.q % 5):
+        return None
+    rest = number.q
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    if rest != 1:
+        return None
+    context = decimal_module.Context(prec=_MOST_DIGITS, traps=[decimal_module.Inexact])
+    try:
+        return str(context.divide(decimal_module.Decimal(number.p), decimal_module.Decimal(number.q)))
+    except decimal_module.Inexact:
+        return None
+
+
+def with_decimals(expression: sympy.Basic) -> sympy.Basic:
+    """The expression with its long fractions as symbols named by their decimals: for printing alone."""
+
+    def name(number: Any) -> Any:
+        shown = decimal(abs(number))
+        return number if shown is None else sympy.sign(number) * sympy.Symbol(shown, positive=True)
+
+    return expression.xreplace({number: name(number) for number in expression.atoms(sympy.Rational)})
+
+
+class _TextPrinter(StrPrinter):
     """Prints an expression in the language that `parse` reads."""
 
     def _print_Max(self, expr: Any) -> str:
@@ -345,6 +385,11 @@ class _TextPrinter(StrPrinter):  # type: ignore[misc]
         return f"(not {self._print(expr.args[0])})"
 
     def _print_Relational(self, expr: Any) -> str:
+        # SymPy turns x <= -t into t <= -x; the variable reads better on the left.
+        if expr.rhs == -VARIABLE:
+            expr = expr.reversedsign
+        if expr.rhs == VARIABLE:
+            expr = expr.reversed
         return f"{self._print(expr.lhs)} {expr.rel_op} {self._print(expr.rhs)}"
 
 
@@ -354,4 +399,4 @@ def to_text(expression: sympy.Expr) -> str:
     >>> to_text(sympy.Max(0, VARIABLE) + sympy.exp(-VARIABLE**2 / 2))
     'max(0, x) + exp(-x**2/2)'
     """
-    return str(_TextPrinter().doprint(expression))
+    return str(_TextPrinter().doprint(with_decimals(expression)))

@@ -1,0 +1,47 @@
+"""A time limit for symbolic work, which can take forever."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import TypeVar
+
+__all__ = ["within"]
+
+T = TypeVar("T")
+
+
+class _TimeUpError(Exception):
+    """Raised inside the work when its time is up."""
+
+
+def within(seconds: float, work: Callable[[], T], otherwise: T) -> T:
+    """The result of `work`, or `otherwise` where it fails to end in time or SymPy cannot do it.
+
+    The limit holds in the main thread of a Unix process, where a timer's signal can interrupt the work; elsewhere the
+    work runs to its end.
+
+    >>> within(5.0, lambda: 1 + 1, 0)
+    2
+    """
+
+    def up(signum: int, frame: FrameType | None) -> None:
+        raise _TimeUpError
+
+    timed = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if not timed:
+        try:
+            return work()
+        except NotImplementedError:
+            return otherwise
+    before = signal.signal(signal.SIGALRM, up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return work()
+    except (_TimeUpError, NotImplementedError):
+        return otherwise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
