@@ -94,7 +94,7 @@ def lower(
       v0 = x
       v1 = exp v0
       v2 = mul v0, v1
-      v3 = add v2, v1
+      v3 = add v1, v2
       f = v3
     """
     symbols = (VARIABLE, *parameters)

@@ -9,15 +9,17 @@ import torch
 
 from eafo.activation import VARIABLE, Activation
 from eafo.catalog import ActivationLike, get
-from eafo.errors import InputError
+from eafo.errors import BuildError, InputError
+from eafo.kernels.build import warn_once
 from eafo.kernels.launch import Runner
 from eafo.kernels.launch.aten import AtenRunner
+from eafo.kernels.launch.cpp import CppRunner
 from eafo.kernels.lower import Scalar
 
 __all__ = ["BACKENDS", "Kernel", "compile_kernel"]
 
 #: What `compile_kernel` accepts as a backend.
-BACKENDS = ("auto", "aten")
+BACKENDS = ("auto", "aten", "cpp")
 
 _Values = tuple[float | torch.Tensor, ...]
 
@@ -31,7 +33,23 @@ class _Computation:
         self.aten = AtenRunner(scalar)
 
     def runner(self, x: torch.Tensor, values: _Values) -> Runner:
+        """The fastest runner that serves this call; torch.compile sees plain operations, to fuse them."""
+        if self.backend == "aten" or torch.compiler.is_compiling():
+            return self.aten
+        if CppRunner.serves(x, values):
+            return self.cpp or self.aten
         return self.aten
+
+    @functools.cached_property
+    def cpp(self) -> CppRunner | None:
+        """The C++ runner; None, after one warning, where it cannot be built."""
+        try:
+            return CppRunner(self.scalar)
+        except BuildError as error:
+            if self.backend == "cpp":
+                raise
+            warn_once(f"kernels run by plain torch operations, since {error}")
+            return None
 
     @functools.cached_property
     def slopes(self) -> tuple[_Computation, ...]:
@@ -73,7 +91,7 @@ class _Elementwise(torch.autograd.Function):
             results = computation.runner(x, values).backward(x, values, grad)
         by_parameter: list[torch.Tensor | None] = [None] * len(values)
         for position, result in zip(computation.learnable, results[1:], strict=True):
-            by_parameter[position] = result
+            by_parameter[position] = result if isinstance(values[position], torch.Tensor) else None
         return results[0], None, *by_parameter
 
 
@@ -154,8 +172,8 @@ def compile_kernel(activation: ActivationLike, backend: str = "auto") -> Kernel:
 
     Args:
         activation: any text form, a SymPy expression or an `Activation`.
-        backend: ``aten`` (plain torch operations), or ``auto``, which takes the
-            fastest that serves each call.
+        backend: ``aten`` (plain torch operations), ``cpp`` (a compiled loop for float32 and float64 on the CPU, with
+            one value a parameter; other calls go through aten), or ``auto``, which takes the fastest for each call.
 
     Raises:
         InputError: no such activation or backend.

@@ -1,0 +1,170 @@
+"""What the C++ and the CUDA backend share: a program as a sequence of C statements."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import jinja2
+
+from eafo.errors import InputError
+from eafo.kernels.lower import Scalar
+from eafo.kernels.program import Operation, Precision, Program
+
+__all__ = ["Kernel", "Statement", "describe", "environment", "statements"]
+
+_REAL = {Precision.FLOAT32: "float", Precision.FLOAT64: "double"}
+
+_INFIX: dict[Operation, str] = {
+    Operation.ADD: "{0} + {1}",
+    Operation.SUB: "{0} - {1}",
+    Operation.MUL: "{0} * {1}",
+    Operation.DIV: "{0} / {1}",
+    Operation.NEG: "-{0}",
+    Operation.LESS: "{0} < {1}",
+    Operation.LESS_EQUAL: "{0} <= {1}",
+    Operation.EQUAL: "{0} == {1}",
+    Operation.AND: "{0} && {1}",
+    Operation.OR: "{0} || {1}",
+    Operation.NOT: "!{0}",
+    Operation.SELECT: "{0} ? {1} : {2}",
+}
+#: Operations of the C library, by name.
+_LIBRARY: dict[Operation, str] = {
+    Operation.ABS: "fabs",
+    Operation.SQRT: "sqrt",
+    Operation.EXP: "exp",
+    Operation.EXPM1: "expm1",
+    Operation.LOG: "log",
+    Operation.LOG1P: "log1p",
+    Operation.SIN: "sin",
+    Operation.COS: "cos",
+    Operation.TAN: "tan",
+    Operation.ATAN: "atan",
+    Operation.SINH: "sinh",
+    Operation.COSH: "cosh",
+    Operation.TANH: "tanh",
+    Operation.ASINH: "asinh",
+    Operation.ERF: "erf",
+    Operation.ERFC: "erfc",
+    Operation.POW: "pow",
+}
+#: Operations that a template defines as ``eafo_NAME`` for both types.
+_DEFINED = frozenset({Operation.SIGMOID, Operation.SOFTPLUS, Operation.MAX, Operation.MIN, Operation.SIGN})
+
+
+@dataclass(frozen=True)
+class Statement:
+    """``type name = text;``."""
+
+    type: str
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One scalar function in one precision, ready for a template.
+
+    Args:
+        real: the C type.
+        suffix: ``float32`` or ``float64``, the end of each function's name.
+        inputs: names of the parameters, p0, p1, …
+        forward: the statements of f.
+        value: the name of f's result.
+        backward: the statements of f′ and ∂f/∂θ.
+        slope: the name of f′.
+        by_parameter: the names of ∂f/∂θ, for each learnable θ.
+    """
+
+    real: str
+    suffix: str
+    inputs: tuple[str, ...]
+    forward: tuple[Statement, ...]
+    value: str
+    backward: tuple[Statement, ...]
+    slope: str
+    by_parameter: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a language calls a function of the C library, and which ones its template defines itself."""
+
+    library: str
+    defined: frozenset[Operation] = frozenset()
+
+    def call(self, operation: Operation, precision: Precision) -> str:
+        """The name of the function that computes an operation."""
+        if operation in _DEFINED or operation in self.defined:
+            return f"eafo_{operation}"
+        if operation in _LIBRARY:
+            return self.library + _LIBRARY[operation] + ("f" if precision is Precision.FLOAT32 else "")
+        raise InputError("a C backend knows the operations of a program", str(operation))
+
+
+def describe(scalar: Scalar, precision: Precision, dialect: Dialect) -> Kernel:
+    """Print both programs of a function in one precision."""
+    forward, backward = scalar.forward(precision), scalar.backward(precision)
+    forward_lines, (value,) = statements(forward, dialect)
+    backward_lines, (slope, *by_parameter) = statements(backward, dialect)
+    inputs = tuple(f"p{i}" for i in range(len(scalar.parameters)))
+    return Kernel(
+        _REAL[precision],
+        str(precision),
+        inputs,
+        forward_lines,
+        value,
+        backward_lines,
+        slope,
+        tuple(by_parameter),
+    )
+
+
+def statements(program: Program, dialect: Dialect) -> tuple[tuple[Statement, ...], tuple[str, ...]]:
+    """Print a program: its statements, and the names of its outputs."""
+    lines, shown = [], []
+    for position, step in enumerate(program.instructions):
+        if step.operation is Operation.INPUT:
+            shown.append("x" if step.value == 0 else f"p{int(step.value) - 1}")
+            continue
+        if step.operation is Operation.CONST:
+            shown.append(_number(step.value, program.precision))
+            continue
+        operands = [shown[k] for k in step.operands]
+        if step.operation in _INFIX:
+            text = _INFIX[step.operation].format(*operands)
+        else:
+            text = f"{dialect.call(step.operation, program.precision)}({', '.join(operands)})"
+        real = "bool" if step.operation.is_logical else _REAL[program.precision]
+        lines.append(Statement(real, f"v{position}", text))
+        shown.append(f"v{position}")
+    return tuple(lines), tuple(shown[k] for k in program.outputs)
+
+
+def operations(scalar: Scalar) -> frozenset[Operation]:
+    """Which operations a function's programs use."""
+    programs = scalar.forward(Precision.FLOAT64), scalar.backward(Precision.FLOAT64)
+    return frozenset(step.operation for program in programs for step in program.instructions)
+
+
+def environment() -> jinja2.Environment:
+    """Give the environment of the templates: an undefined name is an error, nothing is escaped."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("eafo.kernels.backends"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - C++, not HTML; only generated names and numbers reach a template
+    )
+
+
+def _number(value: float, precision: Precision) -> str:
+    """A literal; a negative one in brackets, so that it may follow any operator."""
+    if math.isnan(value):
+        return "eafo_nan()"
+    if math.isinf(value):
+        raise InputError(f"the constants of a kernel must be finite in {precision}", value)
+    text = repr(value) + ("f" if precision is Precision.FLOAT32 else "")
+    return f"({text})" if text.startswith("-") else text

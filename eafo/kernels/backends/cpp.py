@@ -1,0 +1,51 @@
+"""Backend ``cpp``: C++ for GCC and Clang that includes no header, called with plain pointers.
+
+The loops are written to be vectorised: exp and what follows from it are branch-free polynomials, defined in the
+template; the other functions are the C library's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eafo.kernels.backends import c_family
+from eafo.kernels.lower import Scalar
+from eafo.kernels.program import Operation, Precision
+
+__all__ = ["CHUNK", "SUFFIX", "source"]
+
+SUFFIX = "cpp"
+#: Elements whose parameter gradients share one slot.
+CHUNK = 16384
+
+_OWN = frozenset({Operation.EXP, Operation.EXPM1, Operation.TANH})
+_DIALECT = c_family.Dialect("__builtin_", _OWN)
+
+
+@dataclass(frozen=True)
+class _Uses:
+    """Which helpers a source needs, those that others call included."""
+
+    nan: bool
+    sign: bool
+    sigmoid: bool
+    softplus: bool
+    tanh: bool
+    expm1: bool
+    exp: bool
+
+
+def _uses(operations: frozenset[Operation], kernels: list[c_family.Kernel]) -> _Uses:
+    sigmoid, softplus = Operation.SIGMOID in operations, Operation.SOFTPLUS in operations
+    tanh = Operation.TANH in operations
+    expm1 = tanh or Operation.EXPM1 in operations
+    exp = expm1 or sigmoid or softplus or Operation.EXP in operations
+    nan = any("eafo_nan" in s.text for k in kernels for s in (*k.forward, *k.backward))
+    return _Uses(nan, Operation.SIGN in operations, sigmoid, softplus, tanh, expm1, exp)
+
+
+def source(scalar: Scalar) -> str:
+    """Print the C++ of a function: ``eafo_forward_…`` and ``eafo_backward_…`` for float32 and float64."""
+    kernels = [c_family.describe(scalar, p, _DIALECT) for p in (Precision.FLOAT32, Precision.FLOAT64)]
+    uses = _uses(c_family.operations(scalar), kernels)
+    return c_family.environment().get_template("cpp.j2").render(kernels=kernels, uses=uses, chunk=CHUNK)

@@ -1,0 +1,186 @@
+"""Compiling sources to libraries, kept in a directory of the user's own and named by what went into them."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+
+from eafo.errors import BuildError
+
+__all__ = ["KernelWarning", "cache_directory", "cached", "find_compiler", "load_cpp", "warn_once"]
+
+#: Never -ffast-math: it would undo the compensated sums and the treatment of NaN.
+_FLAGS = (
+    "-O3",
+    "-march=native",
+    "-std=c++17",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fPIC",
+    "-shared",
+    "-x",
+    "c++",
+)
+_OPENMP = "-fopenmp"
+# Peeling a loop for alignment would make the order of a sum depend on the address of the data.
+_GCC_ONLY = ("--param", "vect-max-peeling-for-alignment=0")
+_COMPILE_SECONDS = 120
+_DIGEST = hashlib.sha256().digest_size
+
+_lock = threading.Lock()
+_warned: set[str] = set()
+
+
+class KernelWarning(UserWarning):
+    """A kernel runs by plain torch operations, because a faster backend is not to be had."""
+
+
+def warn_once(message: str) -> None:
+    """Warn of a missing backend, once a process and message."""
+    if message not in _warned:
+        _warned.add(message)
+        warnings.warn(message, KernelWarning, stacklevel=2)
+
+
+def cache_directory() -> Path:
+    """The directory of compiled kernels: ``$EAFO_CACHE``, or the user's cache directory.
+
+    Raises:
+        BuildError: it cannot be made, belongs to another user, or is writable by others: what is loaded from it runs.
+    """
+    path = Path(os.environ.get("EAFO_CACHE") or platformdirs.user_cache_dir("eafo"))
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+    except OSError as error:
+        raise BuildError(
+            "the kernel cache must be a directory", str(path), "set EAFO_CACHE to another"
+        ) from error
+    if hasattr(os, "getuid") and found.st_uid != os.getuid():
+        raise BuildError(
+            "the kernel cache must belong to you", str(path), "set EAFO_CACHE to a directory of yours"
+        )
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise BuildError("the kernel cache must be writable by you alone", str(path), f"chmod 700 {path}")
+    return path
+
+
+def cached(key: str, suffix: str, make: Callable[[Path], None]) -> Path:
+    """Give the file of a key, made where it is missing or damaged.
+
+    A file ends in the digest of what stands before it. It is made under a temporary name and renamed, so that two
+    processes may make it at once.
+
+    Args:
+        key: everything that went into the file.
+        suffix: the end of its name, with the dot.
+        make: writes the file to the path it is given.
+
+    Raises:
+        BuildError: the directory is not to be trusted, or cannot be written.
+    """
+    path = cache_directory() / (hashlib.sha256(key.encode()).hexdigest()[:32] + suffix)
+    if path.is_file() and _is_whole(path):
+        return path
+    try:
+        handle, name = tempfile.mkstemp(suffix=suffix, dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise BuildError(
+            "the kernel cache must be writable", str(path.parent), "set EAFO_CACHE to another"
+        ) from error
+    made = Path(name)
+    try:
+        make(made)
+        with made.open("ab") as file:
+            file.write(hashlib.sha256(made.read_bytes()).digest())
+        made.replace(path)
+    finally:
+        made.unlink(missing_ok=True)
+    return path
+
+
+def _is_whole(path: Path) -> bool:
+    data = path.read_bytes()
+    return len(data) > _DIGEST and hashlib.sha256(data[:-_DIGEST]).digest() == data[-_DIGEST:]
+
+
+def find_compiler() -> str | None:
+    """The C++ compiler: ``$CXX``, c++, g++ or clang++, whichever is found first; None where there is none."""
+    named = os.environ.get("CXX")
+    for name in ([named] if named else []) + ["c++", "g++", "clang++"]:
+        found = shutil.which(name)
+        if found:
+            return found
+    return None
+
+
+def load_cpp(source: str) -> ctypes.CDLL:
+    """Compile C++ and load it; from the cache where it was compiled before.
+
+    Raises:
+        BuildError: no compiler, no cache, or the compiler refuses the source.
+    """
+    compiler = find_compiler()
+    if compiler is None:
+        raise BuildError("the cpp backend needs a C++ compiler", "none", "install g++ or clang++, or set CXX")
+    version = _version(compiler)
+    flags = (*_FLAGS, *(() if "clang" in version else _GCC_ONLY))
+    key = "\n".join([source, compiler, version, *flags, _processor()])
+    with _lock:
+        path = cached(key, ".so", functools.partial(_compile, compiler, flags, source))
+        try:
+            return ctypes.CDLL(str(path))
+        except OSError as error:
+            raise BuildError("a compiled kernel must load", str(error), f"remove {path}") from error
+
+
+def _compile(compiler: str, flags: tuple[str, ...], source: str, target: Path) -> None:
+    """With OpenMP, and without it where it is missing."""
+    errors = ""
+    for extra in ((_OPENMP,), ()):
+        command = [compiler, *flags, *extra, "-", "-o", str(target)]
+        try:
+            done = subprocess.run(
+                command, input=source.encode(), capture_output=True, timeout=_COMPILE_SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BuildError("the C++ compiler must run", str(error), "set CXX to another") from error
+        if done.returncode == 0:
+            return
+        errors = done.stderr.decode(errors="replace")
+    raise BuildError(
+        "the C++ compiler must accept the kernel", errors.strip().splitlines()[0] if errors else compiler
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _version(compiler: str) -> str:
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run([compiler, "--version"], capture_output=True, timeout=20, check=False)
+        return done.stdout.decode(errors="replace")
+    return "unknown"
+
+
+@functools.cache
+def _processor() -> str:
+    """What -march=native depends on."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.lower().startswith(("flags", "features")):
+                return line
+    return f"{platform.machine()} {platform.processor()}"

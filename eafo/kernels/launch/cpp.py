@@ -1,0 +1,98 @@
+"""Running the C++ backend on tensors of the CPU."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import torch
+
+from eafo.kernels import build
+from eafo.kernels.backends import cpp
+from eafo.kernels.lower import Scalar
+
+__all__ = ["CppRunner"]
+
+_SUFFIX = {torch.float32: "float32", torch.float64: "float64"}
+
+
+class CppRunner:
+    """Compiled loops over float32 and float64 tensors, one value a parameter.
+
+    Gradients of parameters are summed in double precision, chunk by chunk in a fixed order: the same bits whatever
+    the number of threads.
+
+    Raises:
+        BuildError: there is no compiler, or no cache that can be trusted.
+    """
+
+    def __init__(self, scalar: Scalar) -> None:
+        self._learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
+        library = build.load_cpp(cpp.source(scalar))
+        doubles = [ctypes.c_double] * len(scalar.parameters)
+        pointer, count = ctypes.c_void_p, [ctypes.c_longlong, ctypes.c_int]
+        self._forward = {
+            t: _function(library, f"eafo_forward_{s}", [pointer] * 2 + count + doubles)
+            for t, s in _SUFFIX.items()
+        }
+        self._backward = {
+            t: _function(library, f"eafo_backward_{s}", [pointer] * 4 + count + doubles)
+            for t, s in _SUFFIX.items()
+        }
+
+    @staticmethod
+    def serves(x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> bool:
+        """Whether x is a float32 or float64 tensor of the CPU, and every parameter a single number."""
+        return (
+            x.dtype in _SUFFIX
+            and x.device.type == "cpu"
+            and all(not isinstance(v, torch.Tensor) or v.ndim == 0 for v in values)
+        )
+
+    def forward(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> torch.Tensor:
+        """f(x; θ), of the shape and type of x."""
+        y = torch.empty_like(x)
+        x = _laid_out_as(y, x)
+        n = x.numel()
+        self._forward[x.dtype](x.data_ptr(), y.data_ptr(), n, _threads(n), *map(float, values))
+        return y
+
+    def backward(
+        self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...], grad: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """grad·f′, and Σ grad·∂f/∂θ for each learnable θ."""
+        dx = torch.empty_like(x)
+        x, grad = _laid_out_as(dx, x), _laid_out_as(dx, grad)
+        n, sums = x.numel(), len(self._learnable)
+        slots = torch.zeros(max(1, -(-n // cpp.CHUNK)) * sums, dtype=torch.float64)
+        self._backward[x.dtype](
+            x.data_ptr(),
+            grad.data_ptr(),
+            dx.data_ptr(),
+            slots.data_ptr(),
+            n,
+            _threads(n),
+            *map(float, values),
+        )
+        return (dx, *(_as_value(slots[k], values[i], x) for k, i in enumerate(self._learnable)))
+
+
+def _function(library: ctypes.CDLL, name: str, arguments: list[Any]) -> Any:
+    function = getattr(library, name)
+    function.argtypes, function.restype = arguments, None
+    return function
+
+
+def _threads(n: int) -> int:
+    return torch.get_num_threads() if n > cpp.CHUNK else 1
+
+
+def _laid_out_as(like: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """x itself where it lies in memory as `like`, which is dense; else a copy that does."""
+    if x.dtype == like.dtype and x.stride() == like.stride():
+        return x
+    return torch.empty_like(like).copy_(x)
+
+
+def _as_value(total: torch.Tensor, value: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return total.to(value.dtype if isinstance(value, torch.Tensor) else x.dtype)
