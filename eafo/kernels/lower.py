@@ -242,6 +242,11 @@ class _Builder:
 
     def _sum(self, e: Any) -> int:
         """Left to right, positive terms first, so that a negative one becomes a subtraction."""
+        constant, rest = e.as_coeff_Add()
+        slope, factor = rest.as_coeff_Mul()
+        if constant and not (_is_power_of_two(slope) or rest.is_Add) and _is_dyadic(constant / slope):
+            # x/6 + 1/2 as (x + 3)/6: the sum is then exact where it is small.
+            return self.op(Operation.MUL, self.value(factor + constant / slope), self.const(slope))
         positive = [t for t in e.args if not t.could_extract_minus_sign()]
         negative = [t for t in e.args if t.could_extract_minus_sign()]
         if not positive:
@@ -334,3 +339,13 @@ class _Builder:
         four = self.op(mul, self.const(4), self.op(mul, self.op(add, one, t), t))
         slope = self.op(Operation.DIV, four, self.op(mul, bottom, bottom))
         return self.op(mul, slope, self.op(select, right, t, one))
+
+
+def _is_dyadic(number: Any) -> bool:
+    return bool(
+        number.is_Rational and number.q & (number.q - 1) == 0 and abs(number.p) < 2**20 and number.q < 2**20
+    )
+
+
+def _is_power_of_two(number: Any) -> bool:
+    return _is_dyadic(number) and abs(number.p) & (abs(number.p) - 1) == 0

@@ -12,11 +12,13 @@ from eafo.kernels.backends import c_family
 from eafo.kernels.lower import Scalar
 from eafo.kernels.program import Operation, Precision
 
-__all__ = ["CHUNK", "SUFFIX", "source"]
+__all__ = ["CHUNK", "CHUNKS_ON_STACK", "SUFFIX", "source"]
 
 SUFFIX = "cpp"
 #: Elements whose parameter gradients share one slot.
 CHUNK = 16384
+#: The caller lends memory for the slots of more chunks than these.
+CHUNKS_ON_STACK = 64
 
 _OWN = frozenset({Operation.EXP, Operation.EXPM1, Operation.TANH})
 _DIALECT = c_family.Dialect("__builtin_", _OWN)
@@ -48,4 +50,8 @@ def source(scalar: Scalar) -> str:
     """Print the C++ of a function: ``eafo_forward_…`` and ``eafo_backward_…`` for float32 and float64."""
     kernels = [c_family.describe(scalar, p, _DIALECT) for p in (Precision.FLOAT32, Precision.FLOAT64)]
     uses = _uses(c_family.operations(scalar), kernels)
-    return c_family.environment().get_template("cpp.j2").render(kernels=kernels, uses=uses, chunk=CHUNK)
+    return (
+        c_family.environment()
+        .get_template("cpp.j2")
+        .render(kernels=kernels, uses=uses, chunk=CHUNK, on_stack=CHUNKS_ON_STACK)
+    )

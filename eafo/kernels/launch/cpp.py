@@ -36,7 +36,7 @@ class CppRunner:
             for t, s in _SUFFIX.items()
         }
         self._backward = {
-            t: _function(library, f"eafo_backward_{s}", [pointer] * 4 + count + doubles)
+            t: _function(library, f"eafo_backward_{s}", [pointer] * 5 + count + doubles)
             for t, s in _SUFFIX.items()
         }
 
@@ -63,18 +63,21 @@ class CppRunner:
         """grad·f′, and Σ grad·∂f/∂θ for each learnable θ."""
         dx = torch.empty_like(x)
         x, grad = _laid_out_as(dx, x), _laid_out_as(dx, grad)
-        n, sums = x.numel(), len(self._learnable)
-        slots = torch.zeros(max(1, -(-n // cpp.CHUNK)) * sums, dtype=torch.float64)
-        self._backward[x.dtype](
-            x.data_ptr(),
-            grad.data_ptr(),
-            dx.data_ptr(),
-            slots.data_ptr(),
-            n,
-            _threads(n),
-            *map(float, values),
+        n = x.numel()
+        totals = torch.empty(len(self._learnable), dtype=x.dtype)
+        chunks = -(-n // cpp.CHUNK)
+        # Up to this many chunks the sums fit on the stack of the compiled function.
+        slots = (
+            torch.empty(chunks * totals.numel(), dtype=torch.float64)
+            if chunks > cpp.CHUNKS_ON_STACK
+            else totals
         )
-        return (dx, *(_as_value(slots[k], values[i], x) for k, i in enumerate(self._learnable)))
+        self._backward[x.dtype](
+            x.data_ptr(), grad.data_ptr(), dx.data_ptr(), totals.data_ptr(), slots.data_ptr(), n, _threads(n),
+            *map(float, values),
+        )  # fmt: skip
+        sums = totals.unbind() if self._learnable else ()
+        return (dx, *(_as_value(total, values[i]) for total, i in zip(sums, self._learnable, strict=True)))
 
 
 def _function(library: ctypes.CDLL, name: str, arguments: list[Any]) -> Any:
@@ -88,11 +91,13 @@ def _threads(n: int) -> int:
 
 
 def _laid_out_as(like: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """x itself where it lies in memory as `like`, which is dense; else a copy that does."""
+    """Give x itself where it lies in memory as `like`, which is dense; else a copy that does."""
     if x.dtype == like.dtype and x.stride() == like.stride():
         return x
     return torch.empty_like(like).copy_(x)
 
 
-def _as_value(total: torch.Tensor, value: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    return total.to(value.dtype if isinstance(value, torch.Tensor) else x.dtype)
+def _as_value(total: torch.Tensor, value: float | torch.Tensor) -> torch.Tensor:
+    if not isinstance(value, torch.Tensor) or total.dtype == value.dtype:
+        return total
+    return total.to(value.dtype)
