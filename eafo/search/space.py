@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from eafo import catalog, laws
 from eafo.derivation import derive
-from eafo.errors import InputError, RefusedError
+from eafo.errors import EafoError, InputError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,10 +89,10 @@ def _activation(base: str, law: str) -> Activation:
         return activation
     try:
         return derive(activation, law).activation
-    except RefusedError as error:
-        # The reason of the mathematics, with the pair it is about and the way out of a plan's point of view.
-        reason = str(error)
-        raise RefusedError(f"the base {base} with the law {law} must have a correction ({reason})") from error
+    except EafoError as error:
+        raise RefusedError(
+            f"the base {base} and the law {law} must have a correction, but: {error}"
+        ) from error
 
 
 def _candidate(base: str, law: str, ranges: tuple[Range, ...]) -> Candidate:
