@@ -6,18 +6,40 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from eafo.kernels.build import KernelWarning
+    from eafo.kernels.emission import emit, suffix, targets
     from eafo.kernels.op import Kernel, compile_kernel
+    from eafo.kernels.verification import Sweep, Verification, sweep, verify
 
-__all__ = ["Kernel", "compile_kernel"]
+__all__ = [
+    "Kernel",
+    "KernelWarning",
+    "Sweep",
+    "Verification",
+    "compile_kernel",
+    "emit",
+    "suffix",
+    "sweep",
+    "targets",
+    "verify",
+]
 
 # Printing code needs no torch, so each name loads its own module when first used.
 _HOME = {
-    "Kernel": "eafo.kernels.op",
-    "compile_kernel": "eafo.kernels.op",
+    "Kernel": "op",
+    "KernelWarning": "build",
+    "Sweep": "verification",
+    "Verification": "verification",
+    "compile_kernel": "op",
+    "emit": "emission",
+    "suffix": "emission",
+    "sweep": "verification",
+    "targets": "emission",
+    "verify": "verification",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
+        return getattr(importlib.import_module(f"eafo.kernels.{_HOME[name]}"), name)
     raise AttributeError(f"module 'eafo.kernels' has no attribute {name!r}")

@@ -21,7 +21,7 @@ import platformdirs
 
 from eafo.errors import BuildError
 
-__all__ = ["KernelWarning", "cache_directory", "cached", "find_compiler", "load_cpp", "warn_once"]
+__all__ = ["KernelWarning", "cache_directory", "cached", "content", "find_compiler", "load_cpp", "warn_once"]
 
 #: Never -ffast-math: it would undo the compensated sums and the treatment of NaN.
 _FLAGS = (
@@ -112,6 +112,11 @@ def cached(key: str, suffix: str, make: Callable[[Path], None]) -> Path:
     finally:
         made.unlink(missing_ok=True)
     return path
+
+
+def content(path: Path) -> bytes:
+    """Give what `make` wrote to a file of the cache: all but the digest at its end."""
+    return path.read_bytes()[:-_DIGEST]
 
 
 def _is_whole(path: Path) -> bool:

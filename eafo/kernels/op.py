@@ -9,17 +9,18 @@ import torch
 
 from eafo.activation import VARIABLE, Activation
 from eafo.catalog import ActivationLike, get
-from eafo.errors import BuildError, InputError
+from eafo.errors import BuildError, InputError, MissingDependencyError
 from eafo.kernels.build import warn_once
 from eafo.kernels.launch import Runner
 from eafo.kernels.launch.aten import AtenRunner
 from eafo.kernels.launch.cpp import CppRunner
+from eafo.kernels.launch.cuda import CudaRunner
 from eafo.kernels.lower import Scalar
 
 __all__ = ["BACKENDS", "Kernel", "compile_kernel"]
 
 #: What `compile_kernel` accepts as a backend.
-BACKENDS = ("auto", "aten", "cpp")
+BACKENDS = ("auto", "aten", "cpp", "cuda")
 
 _Values = tuple[float | torch.Tensor, ...]
 
@@ -36,8 +37,10 @@ class _Computation:
         """The fastest runner that serves this call; torch.compile sees plain operations, to fuse them."""
         if self.backend == "aten" or torch.compiler.is_compiling():
             return self.aten
-        if CppRunner.serves(x, values):
+        if CppRunner.serves(x, values) and self.backend != "cuda":
             return self.cpp or self.aten
+        if CudaRunner.serves(x, values) and self.backend != "cpp":
+            return self.cuda or self.aten
         return self.aten
 
     @functools.cached_property
@@ -48,7 +51,18 @@ class _Computation:
         except BuildError as error:
             if self.backend == "cpp":
                 raise
-            warn_once(f"kernels run by plain torch operations, since {error}")
+            warn_once(f"on the CPU kernels run by plain torch operations: {error}")
+            return None
+
+    @functools.cached_property
+    def cuda(self) -> CudaRunner | None:
+        """The CUDA runner; None, after one warning, where ``eafo[cuda]`` is missing."""
+        try:
+            return CudaRunner(self.scalar)
+        except MissingDependencyError as error:
+            if self.backend == "cuda":
+                raise
+            warn_once(f"on the GPU kernels run by plain torch operations: {error}")
             return None
 
     @functools.cached_property
@@ -199,11 +213,14 @@ def compile_kernel(activation: ActivationLike, backend: str = "auto") -> Kernel:
 
     Args:
         activation: any text form, a SymPy expression or an `Activation`.
-        backend: ``aten`` (plain torch operations), ``cpp`` (a compiled loop for float32 and float64 on the CPU, with
-            one value a parameter; other calls go through aten), or ``auto``, which takes the fastest for each call.
+        backend: ``aten``, plain torch operations; ``cpp``, a compiled loop for float32 and float64 on the CPU; ``cuda``,
+            a compiled kernel on an NVIDIA GPU (``eafo[cuda]``); or ``auto``, the fastest that serves each call. What
+            ``cpp`` and ``cuda`` do not serve (other devices and types, a value a channel) goes through ``aten``.
 
     Raises:
         InputError: no such activation or backend.
+        BuildError: on a call, where ``cpp`` was named and there is no compiler or no cache to trust.
+        MissingDependencyError: on a call, where ``cuda`` was named and ``eafo[cuda]`` is missing.
     """
     if backend not in BACKENDS:
         raise InputError(f"the backends are: {', '.join(BACKENDS)}", backend)

@@ -18,7 +18,7 @@ from eafo.errors import InputError
 from eafo.kernels.functions import elementary
 from eafo.kernels.launch.aten import AtenRunner
 from eafo.kernels.lower import Scalar
-from eafo.kernels.op import compile_kernel
+from eafo.kernels.op import Kernel, compile_kernel
 from eafo.kernels.stabilise import RULES, finish, stabilise
 
 __all__ = ["Sweep", "Verification", "largest_term", "sweep", "verify"]
@@ -26,6 +26,8 @@ __all__ = ["Sweep", "Verification", "largest_term", "sweep", "verify"]
 #: The largest relative error that a float64 kernel may have.
 TOLERANCE = 1e-12
 _HALF_WIDTH = 50.0
+# More than a vector register holds, so that the vectorised loop is what is checked.
+_LANES = 16
 
 
 @dataclass(frozen=True)
@@ -126,14 +128,24 @@ def verify(activation: ActivationLike, backend: str = "auto", points: int = 10_0
     )
 
 
-def _gradients(kernel: Any, activation: Activation, x: torch.Tensor) -> tuple[Any, Any, list[Any]]:
-    """f, f′ and ∂f/∂θ at each point: a parameter a point, so that no sum hides an error."""
+def _gradients(kernel: Kernel, activation: Activation, x: torch.Tensor) -> tuple[Any, Any, list[Any]]:
+    """f, f′ and ∂f/∂θ at each point, as autograd gives them to a user."""
     points = x.clone().requires_grad_()
-    parameters = {p.name: torch.full_like(x, p.default).requires_grad_() for p in activation.learnable}
-    y = kernel(points, **parameters)
-    plain = kernel(points)
-    slope, *by_parameter = torch.autograd.grad(y.sum(), [points, *parameters.values()])
-    return plain.detach().numpy(), slope.numpy(), [g.numpy() for g in by_parameter]
+    y = kernel(points)
+    (slope,) = torch.autograd.grad(y.sum(), points)
+    by_parameter = np.array([_parameter_gradients(kernel, activation, point) for point in x])
+    return y.detach().numpy(), slope.numpy(), list(by_parameter.reshape(len(x), len(activation.learnable)).T)
+
+
+def _parameter_gradients(kernel: Kernel, activation: Activation, point: torch.Tensor) -> list[float]:
+    """∂f/∂θ at one point: the gradient sums over elements, so all but one of a full vector have weight zero."""
+    if not activation.learnable:
+        return []
+    parameters = {
+        p.name: torch.tensor(p.default, dtype=point.dtype, requires_grad=True) for p in activation.learnable
+    }
+    y = kernel(point.expand(_LANES).contiguous(), **parameters)
+    return [g.item() for g in torch.autograd.grad(y[0], list(parameters.values()))]
 
 
 def largest_term(expression: sympy.Expr) -> sympy.Expr:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 
 from eafo.errors import InputError
-from eafo.kernels.program import Instruction, Operation, Program
+from eafo.kernels.lower import Scalar
+from eafo.kernels.program import Instruction, Operation, Precision, Program
 
-__all__ = ["SUFFIX", "body", "source"]
+__all__ = ["ABOUT", "COMMENT", "SUFFIX", "body", "source"]
 
 SUFFIX = "py"
+COMMENT = "#"
+ABOUT = "Python for torch, elementwise; constants as for float64"
 
 _HELPERS = """\
 import torch
@@ -63,7 +66,7 @@ _FORMS: dict[Operation, str] = {
 
 
 def body(program: Program, name: str) -> str:
-    """A Python function of ``x`` and ``p0, p1, …`` that returns the program's results, one tensor each."""
+    """Print a Python function of ``x`` and ``p0, p1, …`` that returns the program's results, one tensor each."""
     lines, shown = [], []
     for position, step in enumerate(program.instructions):
         if step.operation is Operation.INPUT:
@@ -80,9 +83,13 @@ def body(program: Program, name: str) -> str:
     return "\n".join([f"def {name}({', '.join(inputs)}):", *lines, f"    return {', '.join(results)},", ""])
 
 
-def source(forward: Program, backward: Program) -> str:
-    """The module that `eafo.kernels.launch.aten` runs: ``forward`` and ``backward``."""
-    return "\n\n".join([_HELPERS, body(forward, "forward"), body(backward, "backward")])
+def source(scalar: Scalar, precision: Precision = Precision.FLOAT64) -> str:
+    """Print the module that `eafo.kernels.launch.aten` runs: ``forward`` and ``backward``, elementwise."""
+    forward, backward = (
+        body(scalar.forward(precision), "forward"),
+        body(scalar.backward(precision), "backward"),
+    )
+    return "\n\n".join([_HELPERS, forward, backward])
 
 
 def _is_const(program: Program, position: int) -> bool:

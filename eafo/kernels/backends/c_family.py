@@ -11,8 +11,18 @@ from eafo.errors import InputError
 from eafo.kernels.lower import Scalar
 from eafo.kernels.program import Operation, Precision, Program
 
-__all__ = ["Kernel", "Statement", "describe", "environment", "statements"]
+__all__ = [
+    "Dialect",
+    "Kernel",
+    "Statement",
+    "describe",
+    "environment",
+    "holds_nan",
+    "operations",
+    "statements",
+]
 
+_NAN = "eafo_nan()"
 _REAL = {Precision.FLOAT32: "float", Precision.FLOAT64: "double"}
 
 _INFIX: dict[Operation, str] = {
@@ -148,6 +158,11 @@ def operations(scalar: Scalar) -> frozenset[Operation]:
     return frozenset(step.operation for program in programs for step in program.instructions)
 
 
+def holds_nan(kernels: list[Kernel]) -> bool:
+    """Whether a kernel holds the constant NaN, for which C has no literal."""
+    return any(_NAN in s.text for k in kernels for s in (*k.forward, *k.backward))
+
+
 def environment() -> jinja2.Environment:
     """Give the environment of the templates: an undefined name is an error, nothing is escaped."""
     return jinja2.Environment(
@@ -163,7 +178,7 @@ def environment() -> jinja2.Environment:
 def _number(value: float, precision: Precision) -> str:
     """A literal; a negative one in brackets, so that it may follow any operator."""
     if math.isnan(value):
-        return "eafo_nan()"
+        return _NAN
     if math.isinf(value):
         raise InputError(f"the constants of a kernel must be finite in {precision}", value)
     text = repr(value) + ("f" if precision is Precision.FLOAT32 else "")

@@ -12,9 +12,11 @@ from eafo.kernels.backends import c_family
 from eafo.kernels.lower import Scalar
 from eafo.kernels.program import Operation, Precision
 
-__all__ = ["CHUNK", "CHUNKS_ON_STACK", "SUFFIX", "source"]
+__all__ = ["ABOUT", "CHUNK", "CHUNKS_ON_STACK", "COMMENT", "SUFFIX", "source"]
 
 SUFFIX = "cpp"
+COMMENT = "//"
+ABOUT = "C++17 for GCC and Clang, float32 and float64; no header needed"
 #: Elements whose parameter gradients share one slot.
 CHUNK = 16384
 #: The caller lends memory for the slots of more chunks than these.
@@ -42,8 +44,9 @@ def _uses(operations: frozenset[Operation], kernels: list[c_family.Kernel]) -> _
     tanh = Operation.TANH in operations
     expm1 = tanh or Operation.EXPM1 in operations
     exp = expm1 or sigmoid or softplus or Operation.EXP in operations
-    nan = any("eafo_nan" in s.text for k in kernels for s in (*k.forward, *k.backward))
-    return _Uses(nan, Operation.SIGN in operations, sigmoid, softplus, tanh, expm1, exp)
+    return _Uses(
+        c_family.holds_nan(kernels), Operation.SIGN in operations, sigmoid, softplus, tanh, expm1, exp
+    )
 
 
 def source(scalar: Scalar) -> str:

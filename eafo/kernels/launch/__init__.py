@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
-__all__ = ["Runner"]
+__all__ = ["Runner", "laid_out_as"]
 
 
 class Runner(Protocol):
@@ -22,3 +21,10 @@ class Runner(Protocol):
     ) -> tuple[torch.Tensor, ...]:
         """grad·f′, and Σ grad·∂f/∂θ in the shape of each learnable θ."""
         ...
+
+
+def laid_out_as(like: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Give x itself where it lies in memory as `like`, which is dense; else a copy that does."""
+    if x.dtype == like.dtype and x.stride() == like.stride():
+        return x
+    return torch.empty_like(like).copy_(x)

@@ -50,8 +50,8 @@ class AtenRunner:
         return x, self._modules[precision][name]
 
     def _compile(self, precision: Precision) -> dict[str, Any]:
-        """What is shown is what runs; the source is made of the closed set of operations and generated names."""
-        text = aten.source(self._scalar.forward(precision), self._scalar.backward(precision))
+        """Run what is shown: the source is made of the closed set of operations and generated names."""
+        text = aten.source(self._scalar, precision)
         module: dict[str, Any] = {}
         exec(compile(text, "<eafo aten kernel>", "exec"), module)  # noqa: S102 - holds no text of a user's
         return module

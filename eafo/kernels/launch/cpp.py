@@ -9,6 +9,7 @@ import torch
 
 from eafo.kernels import build
 from eafo.kernels.backends import cpp
+from eafo.kernels.launch import laid_out_as
 from eafo.kernels.lower import Scalar
 
 __all__ = ["CppRunner"]
@@ -52,7 +53,7 @@ class CppRunner:
     def forward(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> torch.Tensor:
         """f(x; θ), of the shape and type of x."""
         y = torch.empty_like(x)
-        x = _laid_out_as(y, x)
+        x = laid_out_as(y, x)
         n = x.numel()
         self._forward[x.dtype](x.data_ptr(), y.data_ptr(), n, _threads(n), *map(float, values))
         return y
@@ -62,7 +63,7 @@ class CppRunner:
     ) -> tuple[torch.Tensor, ...]:
         """grad·f′, and Σ grad·∂f/∂θ for each learnable θ."""
         dx = torch.empty_like(x)
-        x, grad = _laid_out_as(dx, x), _laid_out_as(dx, grad)
+        x, grad = laid_out_as(dx, x), laid_out_as(dx, grad)
         n = x.numel()
         totals = torch.empty(len(self._learnable), dtype=x.dtype)
         chunks = -(-n // cpp.CHUNK)
@@ -88,13 +89,6 @@ def _function(library: ctypes.CDLL, name: str, arguments: list[Any]) -> Any:
 
 def _threads(n: int) -> int:
     return torch.get_num_threads() if n > cpp.CHUNK else 1
-
-
-def _laid_out_as(like: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Give x itself where it lies in memory as `like`, which is dense; else a copy that does."""
-    if x.dtype == like.dtype and x.stride() == like.stride():
-        return x
-    return torch.empty_like(like).copy_(x)
 
 
 def _as_value(total: torch.Tensor, value: float | torch.Tensor) -> torch.Tensor:

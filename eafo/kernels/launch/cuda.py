@@ -1,0 +1,153 @@
+"""Running the CUDA backend on tensors of a GPU: launched on torch's current stream, through cuda-core."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from eafo.kernels import nvrtc
+from eafo.kernels.backends import cuda
+from eafo.kernels.launch import laid_out_as
+from eafo.kernels.lower import Scalar
+
+__all__ = ["CudaRunner"]
+
+#: The suffix of a kernel's name, and the type it computes in.
+_TYPES = {
+    torch.float32: ("float32", torch.float32),
+    torch.float64: ("float64", torch.float64),
+    torch.float16: ("float16", torch.float32),
+    torch.bfloat16: ("bfloat16", torch.float32),
+}
+_BLOCKS_PER_PROCESSOR = 8
+_PACK_BYTES = 16
+
+
+class CudaRunner:
+    """One launch forward and one backward; the parameters stay on the device, and nothing waits for it.
+
+    Raises:
+        MissingDependencyError: ``eafo[cuda]`` is not installed.
+    """
+
+    def __init__(self, scalar: Scalar) -> None:
+        self._learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
+        self._source = cuda.source(scalar)
+        self._modules: dict[int, _Module] = {}
+        nvrtc.require()
+
+    @staticmethod
+    def serves(x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> bool:
+        """Whether x lies on an NVIDIA GPU in a type that is served, and every parameter is a single number."""
+        return (
+            x.device.type == "cuda"
+            and torch.version.hip is None
+            and x.dtype in _TYPES
+            and all(not isinstance(v, torch.Tensor) or v.ndim == 0 for v in values)
+        )
+
+    def forward(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> torch.Tensor:
+        """f(x; θ), of the shape and type of x."""
+        y = torch.empty_like(x)
+        x, n = laid_out_as(y, x), x.numel()
+        if n:
+            suffix, real = _TYPES[x.dtype]
+            module, parameters = self._module(x.device), _on_device(x, real, values)
+            module.launch(f"eafo_forward_{suffix}", module.blocks(x), x, y, n, *parameters)
+        return y
+
+    def backward(
+        self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...], grad: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """grad·f′, and Σ grad·∂f/∂θ for each learnable θ."""
+        suffix, real = _TYPES[x.dtype]
+        dx = torch.empty_like(x)
+        x, grad, n = laid_out_as(dx, x), laid_out_as(dx, grad), x.numel()
+        totals = torch.zeros(len(self._learnable), dtype=real, device=x.device)
+        if n:
+            module, parameters = self._module(x.device), _on_device(x, real, values)
+            blocks = module.blocks(x)
+            slots = torch.empty(blocks * totals.numel(), dtype=real, device=x.device)
+            module.launch(
+                f"eafo_backward_{suffix}", blocks, x, grad, dx, totals, slots, module.ticket(), n, *parameters
+            )
+        sums = (
+            total.to(v.dtype) if isinstance(v := values[i], torch.Tensor) else total
+            for total, i in zip(totals.unbind(), self._learnable, strict=True)
+        )
+        return (dx, *sums)
+
+    def _module(self, device: torch.device) -> _Module:
+        index = torch.cuda.current_device() if device.index is None else device.index
+        if index not in self._modules:
+            self._modules[index] = _Module.load(self._source, index)
+        return self._modules[index]
+
+
+@dataclass(frozen=True)
+class _Module:
+    """A loaded cubin on one device."""
+
+    device: Any
+    code: Any
+    index: int
+    processors: int
+
+    @classmethod
+    def load(cls, source: str, index: int) -> _Module:
+        core = nvrtc.require()
+        major, minor = torch.cuda.get_device_capability(index)
+        cubin = nvrtc.compile_cubin(source, f"sm_{major}{minor}")
+        device = core.Device(index)
+        device.set_current()
+        processors = torch.cuda.get_device_properties(index).multi_processor_count
+        return cls(device, core.ObjectCode.from_cubin(cubin), index, processors)
+
+    def blocks(self, x: torch.Tensor) -> int:
+        """How many blocks: fixed by the size of x and the device, so that sums have a fixed order."""
+        elements = cuda.THREADS * max(1, _PACK_BYTES // x.element_size())
+        return max(1, min(-(-x.numel() // elements), self.processors * _BLOCKS_PER_PROCESSOR))
+
+    def ticket(self) -> torch.Tensor:
+        """The counter by which a launch knows its last block; one a stream, for launches on two may overlap."""
+        return _ticket(self.index, torch.cuda.current_stream(self.index).cuda_stream)
+
+    def launch(self, name: str, blocks: int, *arguments: torch.Tensor | int) -> None:
+        """Launch on torch's current stream."""
+        core = nvrtc.require()
+        with torch.cuda.device(self.index):
+            stream = self.device.create_stream(_Stream(torch.cuda.current_stream().cuda_stream))
+            config = core.LaunchConfig(grid=blocks, block=cuda.THREADS)
+            values = (a.data_ptr() if isinstance(a, torch.Tensor) else a for a in arguments)
+            core.launch(stream, config, self.code.get_kernel(name), *values)
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """A torch stream, as cuda-core's stream protocol asks for it."""
+
+    handle: int
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self.handle
+
+
+@functools.lru_cache(maxsize=64)
+def _ticket(index: int, stream: int) -> torch.Tensor:
+    return torch.zeros(1, dtype=torch.int32, device=f"cuda:{index}")
+
+
+@functools.lru_cache(maxsize=256)
+def _constant(value: float, real: torch.dtype, device: torch.device) -> torch.Tensor:
+    return torch.full((), value, dtype=real, device=device)
+
+
+def _on_device(
+    x: torch.Tensor, real: torch.dtype, values: tuple[float | torch.Tensor, ...]
+) -> list[torch.Tensor]:
+    return [
+        v.to(x.device, real) if isinstance(v, torch.Tensor) else _constant(v, real, x.device) for v in values
+    ]
