@@ -238,9 +238,10 @@ class Activation:
             raise InputError("x must be real numbers", values.dtype)
         values = values.astype(np.float64)
         filled = self.with_parameters(**parameters).defaults
-        result = np.broadcast_to(self._evaluate(values, filled), values.shape).astype(np.float64)
-        for index in zip(*np.nonzero(~np.isfinite(result) & np.isfinite(values)), strict=True):
-            result[index] = self._precise(float(values[index]), filled)
+        result = np.array(np.broadcast_to(self._evaluate(values, filled), values.shape), np.float64)
+        bad = ~np.isfinite(result) & np.isfinite(values)
+        if bad.any():
+            result[bad] = [self._precise(float(v), filled) for v in values[bad]]
         return result
 
     def _evaluate(self, values: FloatArray, parameters: Mapping[str, float]) -> Any:

@@ -234,7 +234,8 @@ def get(activation: ActivationLike, **parameters: float) -> Activation:
 def _from_text(text: str) -> Activation:
     call = formula.parse_call(text)
     if call is not None and call[0] in _CATALOG and not call[1]:
-        return _entry(call[0]).with_parameters(**call[2])
+        entry = _entry(call[0])
+        return entry.with_parameters(**call[2]) if call[2] else entry
     if call is not None and not call[1] and call[0] not in ("x", "pi", "e"):
         close = _closest(call[0])
         hint = f"did you mean '{close}'? see `eafo list`" if close else "see `eafo list`"

@@ -309,12 +309,12 @@ def validate(expression: sympy.Expr, shown: str | None = None) -> None:
     for count, part in enumerate(sympy.preorder_traversal(expression), 1):
         if count > _MOST_NODES:
             raise InputError(f"an expression must have at most {_MOST_NODES} parts", shown)
+        if part in (sympy.oo, -sympy.oo, sympy.zoo, sympy.nan):
+            raise InputError("the constants of an activation must be finite", f"{part} in {shown}")
+        if part is sympy.I or (part.is_number and getattr(part, "is_real", None) is False):
+            raise InputError("an activation must be real", f"{part} in {shown}")
         if not isinstance(part, _ALLOWED):
             raise InputError("an activation is built of elementary real functions", f"{part} in {shown}")
-        if part in (sympy.oo, -sympy.oo, sympy.zoo, sympy.nan) or (part.is_Number and not part.is_real):
-            raise InputError("the constants of an activation must be finite", f"{part} in {shown}")
-        if part.is_number and getattr(part, "is_real", None) is False:
-            raise InputError("an activation must be real", f"{part} in {shown}")
 
 
 def decimal(number: sympy.Rational) -> str | None:

@@ -94,7 +94,8 @@ def _normal(mean: Any, deviation: Any, raw: tuple[float, float]) -> dict[str, An
     z = (x - mean) / deviation
     return {
         "density": sympy.exp(-(z**2) / 2) / (deviation * sympy.sqrt(2 * sympy.pi)),
-        "cdf": (1 + sympy.erf(z / sympy.sqrt(2))) / 2,
+        # Expanded, since SymPy's limit of erf needs its argument so.
+        "cdf": (1 + sympy.erf(sympy.expand(z / sympy.sqrt(2)))) / 2,
         "quantile": mean + deviation * sympy.sqrt(2) * sympy.erfinv(2 * Law.U - 1),
         "entropy": sympy.log(2 * sympy.pi * sympy.E * deviation**2) / 2,
         "source": ("norm", raw),

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 __all__ = ["within"]
 
+_AGAIN = 0.05
 T = TypeVar("T")
 
 
@@ -28,7 +29,9 @@ def within(seconds: float, work: Callable[[], T], otherwise: T) -> T:
     """
 
     def up(signum: int, frame: FrameType | None) -> None:
-        raise _TimeUpError
+        # An exception inside a finaliser would be printed and lost; the timer fires again soon after.
+        if frame is None or frame.f_code.co_name != "__del__":
+            raise _TimeUpError
 
     timed = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     if not timed:
@@ -37,7 +40,7 @@ def within(seconds: float, work: Callable[[], T], otherwise: T) -> T:
         except NotImplementedError:
             return otherwise
     before = signal.signal(signal.SIGALRM, up)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
         return work()
     except (_TimeUpError, NotImplementedError):

@@ -1,0 +1,70 @@
+"""The first variation, against SymPy's own Euler equations and against differences of the entropy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sympy
+from sympy.calculus.euler import euler_equations
+
+from eafo import laws
+from eafo.activation import VARIABLE as x
+from eafo.theory import variation
+from eafo.theory.entropy import Branch
+from eafo.theory.variation import U, V, W, Z
+
+
+def test_formulas_of_the_paper() -> None:
+    general = variation.general()
+    p = variation.P(U)
+    assert sympy.simplify(general.euler_lagrange - (sympy.diff(p, U) * V + p * W / V)) == 0  # eq. 2
+    assert sympy.simplify(general.first_integral - p * V) == 0  # Prop. 1, eq. 3
+    assert sympy.simplify(general.legendre + p / V) == 0
+    assert general.legendre.is_negative
+    assert variation.conserved() == 0
+
+
+def test_euler_lagrange_by_sympys_own_route() -> None:
+    density = sympy.exp(-(U**2) / 2)
+    y = sympy.Function("y")(Z)
+    slope = sympy.diff(y, Z)
+    g = variation.lagrangian(density).subs({V: slope, U: y}, simultaneous=True)
+    (equation,) = euler_equations(g, y, Z)
+    trial = sympy.sinh(Z) + 2 * Z
+    theirs = equation.lhs.subs(y, trial).doit()
+    ours = variation.along(density.subs(U, x), trial)
+    for point in (-0.7, 0.2, 0.9):
+        assert float(ours.subs(Z, point)) == pytest.approx(float(theirs.subs(Z, point)), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", laws.names())
+def test_identity_gives_the_slope_of_the_density(name: str) -> None:
+    density = laws.get(name).density
+    along = variation.along(density, Z)
+    for point in (0.3, 0.8):
+        expected = sympy.diff(density, x).subs(x, sympy.Float(point))
+        assert float(along.subs(Z, point)) == pytest.approx(float(expected), rel=1e-12, abs=1e-15)
+
+
+def test_wafbc_solves_the_euler_lagrange_equation() -> None:
+    # The inverse of the sigmoid makes EL vanish for the logistic law; that of tanh does not for the normal one.
+    logit = sympy.log(Z / (1 - Z))
+    vanishing = variation.along(laws.get("logistic").density, logit)
+    assert all(abs(float(vanishing.subs(Z, p).evalf(30))) < 1e-12 for p in (0.1, 0.5, 0.83))
+    other = variation.along(laws.get("normal").density, sympy.atanh(Z))
+    assert abs(float(other.subs(Z, 0.5).evalf())) > 1e-2
+
+
+@pytest.mark.parametrize(
+    "direction", [x * sympy.exp(-(x**2)), sympy.sin(x) * sympy.exp(-x / 2), x / (1 + x**2) ** 2]
+)
+def test_first_variation_against_differences(direction: sympy.Expr) -> None:
+    branch = Branch(x, laws.get("normal").density, (0.0, np.inf))
+    step = 1e-4
+    difference = (branch.entropy(direction, step) - branch.entropy(direction, -step)) / (2 * step)
+    # dH/dε along y → y − εφ is −∫ EL φ dz; for the identity that is −∫ p′ φ dz, conditional on the half line.
+    slope = sympy.lambdify(x, -sympy.diff(branch.density, x) * direction)
+    z = np.linspace(0, 40, 400_001)
+    by_parts = np.trapezoid(slope(z), z) / 0.5
+    assert difference == pytest.approx(branch.slope(direction), rel=1e-6)
+    assert difference == pytest.approx(by_parts, rel=1e-6)
