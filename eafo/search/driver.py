@@ -67,6 +67,9 @@ class Driver:
         self._busy = 0
         self._known: dict[tuple[str, int], Outcome] = {}
         self._best: tuple[float, str] | None = None
+        # A sampler that has nothing left to propose (Optuna's GridSampler) calls this; Optuna's own raises when a study
+        # is driven by ask and tell.
+        study.stop = self._ask_no_more  # type: ignore[method-assign]
 
     def work(self) -> None:
         """Run until the study has all its trials."""
@@ -86,6 +89,9 @@ class Driver:
                 self._fill()
         finally:
             self._progress.finished()
+
+    def _ask_no_more(self) -> None:
+        self._missing = 0
 
     # -- asking ------------------------------------------------------------------------------------------------
 

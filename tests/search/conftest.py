@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -101,3 +101,24 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toys:
     monkeypatch.delitem(__import__("sys").modules, "toy_tasks", raising=False)
     monkeypatch.chdir(tmp_path)
     return found
+
+
+class Counter:
+    """A Progress that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def started(self, total: int, done: int) -> None:
+        self.calls.append(("started", total, done))
+
+    def advanced(self, count: int, best: str) -> None:
+        self.calls.append(("advanced", count, best))
+
+    def finished(self) -> None:
+        self.calls.append(("finished",))
+
+
+@pytest.fixture
+def counter() -> Counter:
+    return Counter()

@@ -142,7 +142,12 @@ def test_candidates_are_bases_times_laws() -> None:
         "bases": ["relu", "elu"], "laws": ["none", "normal"], "parameters": {"epsilon": {"low": -1, "high": 1}},
     })).space  # fmt: skip
     found = candidates(space)
-    assert [(c.base, c.law) for c in found] == [("relu", "none"), ("relu", "normal"), ("elu", "none"), ("elu", "normal")]
+    assert [(c.base, c.law) for c in found] == [
+        ("relu", "none"),
+        ("relu", "normal"),
+        ("elu", "none"),
+        ("elu", "normal"),
+    ]
     assert found[0].ranges == ()
     assert [name for name, _ in found[1].ranges] == ["epsilon"]
     assert str(found[1].activation) == "epsilon*x*exp(-x**2/2) + max(0, x)"
@@ -168,7 +173,9 @@ def test_a_name_with_its_base_holds_for_that_base_alone() -> None:
     assert celu.with_values({"celu.alpha": 2.5}).defaults == {"alpha": 2.5}
 
 
-@pytest.mark.parametrize("file", sorted((Path(__file__).parents[2] / "search").glob("*.toml")), ids=lambda f: f.stem)
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parents[2] / "search").glob("*.toml")), ids=lambda f: f.stem
+)
 def test_the_plans_of_this_repository_are_good(file: Path) -> None:
     plan = Plan.from_toml(file)
     assert plan.name.replace("-", "_") == file.stem

@@ -10,7 +10,11 @@ from eafo.errors import InputError
 from eafo.search.statistics import Estimate
 
 
-@given(st.lists(st.floats(-100, 100).map(lambda v: round(v, 3)), min_size=2, max_size=20).filter(lambda v: len(set(v)) > 1))
+@given(
+    st.lists(st.floats(-100, 100).map(lambda v: round(v, 3)), min_size=2, max_size=20).filter(
+        lambda v: len(set(v)) > 1
+    )
+)
 def test_the_interval_is_students(scores: list[float]) -> None:
     estimate = Estimate.of(scores)
     low, high = stats.t.interval(0.95, len(scores) - 1, np.mean(scores), stats.sem(scores))

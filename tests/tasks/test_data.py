@@ -80,13 +80,17 @@ def test_wrong_labels_are_refused(copy: Path) -> None:
     name = "train-labels-idx1-ubyte"
     good = content(copy, name)
     replace(copy, name, good[:-1] + bytes([(good[-1] + 1) % 10]))
-    with pytest.raises(DataError, match=f"{name} must be MNIST's official file, of md5 a25bea736e30d166cdddb491f175f624"):
+    with pytest.raises(
+        DataError, match=f"{name} must be MNIST's official file, of md5 a25bea736e30d166cdddb491f175f624"
+    ):
         check_mnist()
 
 
 @needs_mnist
 def test_another_count_is_refused(copy: Path) -> None:
-    replace(copy, "train-images-idx3-ubyte", bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 28, 28) + bytes(2 * 784))
+    replace(
+        copy, "train-images-idx3-ubyte", bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 28, 28) + bytes(2 * 784)
+    )
     with pytest.raises(DataError, match=r"must have the shape \(60000, 28, 28\), but got \(2, 28, 28\)"):
         check_mnist()
 
@@ -106,7 +110,9 @@ def test_a_failed_fetch_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path)
     # Nothing listens on the discard port of this machine.
     monkeypatch.setattr(data, "_MIRRORS", ("http://127.0.0.1:9/",))
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz could not be \(.*set EAFO_DATA=DIR") as caught:
+    with pytest.raises(
+        DataError, match=r"train-images-idx3-ubyte\.gz could not be \(.*set EAFO_DATA=DIR"
+    ) as caught:
         check_mnist()
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.rglob("*ubyte*"))
@@ -122,7 +128,9 @@ def test_fetched_files_are_read_from_the_cache(tmp_path: Path, monkeypatch: pyte
         # The zipped files' own hashes: the same content can be zipped in many ways.
         zipped = gzip.compress(content(source, file.name), 1, mtime=0)
         (cache / f"{file.name}.gz").write_bytes(zipped)
-        files.append(dataclasses.replace(file, zipped_md5=hashlib.md5(zipped).hexdigest()))
+        files.append(
+            dataclasses.replace(file, zipped_md5=hashlib.md5(zipped, usedforsecurity=False).hexdigest())
+        )
     monkeypatch.setattr(data, "_FILES", tuple(files))
     monkeypatch.delenv("EAFO_DATA")
     monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path)
@@ -153,10 +161,10 @@ def test_making_mnist1d_leaves_the_global_generators_and_the_folder_alone(
     monkeypatch.chdir(tmp_path)
     random.seed(7)
     np.random.seed(7)
-    expected = random.random(), np.random.random()
+    expected = random.random(), np.random.random()  # noqa: S311 - the generators under test
     random.seed(7)
     np.random.seed(7)
     make_mnist1d.cache_clear()
     make_mnist1d()
-    assert (random.random(), np.random.random()) == expected
+    assert (random.random(), np.random.random()) == expected  # noqa: S311
     assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def idx(values: np.ndarray, kind: int = 8) -> bytes:
-    return bytes([0, 0, kind, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
+    return (
+        bytes([0, 0, kind, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
+    )
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=3), st.integers(0, 2**32 - 1))
@@ -35,8 +37,14 @@ def test_reads_what_was_written(shape: list[int], seed: int) -> None:
         (b"\x1f\x8b\x08\0", "file must start with the magic number of an IDX file, but got '1f 8b 08 00'"),
         (idx(np.zeros(3, np.uint8), 0x0D), "file must hold unsigned bytes (type 0x08), but got 'type 0x0d'"),
         (idx(np.zeros((3, 1), np.uint8)), "file must have 1 dimension, but got 2"),
-        (idx(np.zeros(3, np.uint8))[:6], "file must hold its sizes, but got '6 bytes'; it is truncated; fetch it anew"),
-        (idx(np.zeros(3, np.uint8))[:-1], "file must hold 3 values, but got '2'; it is truncated; fetch it anew"),
+        (
+            idx(np.zeros(3, np.uint8))[:6],
+            "file must hold its sizes, but got '6 bytes'; it is truncated; fetch it anew",
+        ),
+        (
+            idx(np.zeros(3, np.uint8))[:-1],
+            "file must hold 3 values, but got '2'; it is truncated; fetch it anew",
+        ),
         (idx(np.zeros(3, np.uint8)) + b"\0", "file must hold 3 values, but got '4'; fetch it anew"),
     ],
 )

@@ -138,7 +138,10 @@ def test_the_models_have_the_published_sizes() -> None:
 
 @pytest.mark.parametrize(
     ("seed", "epochs", "message"),
-    [(0, 0, "the number of epochs must be at least 1, but got 0"), (-1, 1, "a seed must be at least 0, but got -1")],
+    [
+        (0, 0, "the number of epochs must be at least 1, but got 0"),
+        (-1, 1, "a seed must be at least 0, but got -1"),
+    ],
 )
 def test_wrong_numbers_are_refused(seed: int, epochs: int, message: str) -> None:
     with pytest.raises(InputError) as caught:
@@ -149,9 +152,18 @@ def test_wrong_numbers_are_refused(seed: int, epochs: int, message: str) -> None
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mnist", "a task must be one of mnist-mlp, mnist1d, mnist1d-mlp or module:object, but got 'mnist'; did you mean"),
-        ("nosuch.module:Task", "must be importable (No module named 'nosuch'), but got 'nosuch.module:Task'; check"),
-        ("math:nosuch", "must be importable (module 'math' has no attribute 'nosuch'), but got 'math:nosuch'"),
+        (
+            "mnist",
+            "a task must be one of mnist-mlp, mnist1d, mnist1d-mlp or module:object, but got 'mnist'; did you mean",
+        ),
+        (
+            "nosuch.module:Task",
+            "must be importable (No module named 'nosuch'), but got 'nosuch.module:Task'; check",
+        ),
+        (
+            "math:nosuch",
+            "must be importable (module 'math' has no attribute 'nosuch'), but got 'math:nosuch'",
+        ),
         ("math:pi", "a task must have name, description, epochs, prepare and run, but got 'math:pi'"),
     ],
 )

@@ -138,10 +138,11 @@ class LocalExecutor:
             _tell(worker, encode_job(worker.job))
 
     def _hire(self) -> _Worker:
-        # The driver's import path, so that a task of the user's own is found in the workers too.
+        # The driver's import path and no more (-P keeps the working folder out), so that a task of the user's own is found
+        # in the workers too.
         path = os.pathsep.join(p or os.getcwd() for p in sys.path)
         process = subprocess.Popen(
-            [sys.executable, "-m", "eafo.search.executors.worker"],
+            [sys.executable, "-P", "-m", "eafo.search.executors.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",
