@@ -237,7 +237,7 @@ class Activation:
         if values.dtype.kind not in "biuf":
             raise InputError("x must be real numbers", values.dtype)
         values = values.astype(np.float64)
-        filled = self.with_parameters(**parameters).defaults
+        filled = self.with_parameters(**parameters).defaults if parameters else self.defaults
         result = np.array(np.broadcast_to(self._evaluate(values, filled), values.shape), np.float64)
         bad = ~np.isfinite(result) & np.isfinite(values)
         if bad.any():
