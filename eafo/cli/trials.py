@@ -13,7 +13,7 @@ from eafo.errors import InputError
 from eafo.formula import NAME
 
 if TYPE_CHECKING:
-    from eafo.search import Comparison, Estimate, Study
+    from eafo.search import Comparison, Study
 
 __all__ = ["compare", "report", "search", "show_comparison", "show_study"]
 
@@ -46,7 +46,7 @@ def search(
         note(f"`eafo report {study.name}` writes a page")
 
 
-def compare(
+def compare(  # noqa: PLR0917 - each is an option of the command
     activations: Annotated[list[str], typer.Argument(help="Catalog names or formulas, two or more.")],
     task: Annotated[str, typer.Option("--task", help="See `eafo list tasks`.")] = "mnist1d",
     seeds: Annotated[int, typer.Option("--seeds", help="Runs of each activation.")] = 10,
@@ -146,45 +146,32 @@ def _load(name: str, storage: str | None) -> Study | Comparison:
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """The arms, best first, on standard output."""
-    heading(f"{comparison.task}, {comparison.epochs} epochs, accuracy in %")
-    arms = sorted(comparison.arms, key=lambda arm: -arm.estimate.mean)
-    rows = [
-        (
-            arm.activation.name,
-            *estimate_cells(arm.estimate),
-            f"{sum(o.seconds for o in arm.outcomes) / len(arm.outcomes):.1f}",
-        )
-        for arm in arms
-    ]
-    columns = ("activation", "mean", "95 % interval", "deviation", "seeds", "seconds/seed")
-    table(columns, rows, numbers=columns[1:])
+    """Print the arms, best first."""
+    from eafo.report.rows import cells, of_comparison  # noqa: PLC0415 - loads SymPy
 
-
-def estimate_cells(estimate: Estimate) -> tuple[str, str, str, str]:
-    """Mean, interval, deviation and count as text; one seed has neither interval nor deviation."""
-    interval = "—" if estimate.low is None else f"{estimate.low:.2f} … {estimate.high:.2f}"
-    deviation = "—" if estimate.count < 2 else f"{estimate.deviation:.2f}"
-    return f"{estimate.mean:.2f}", interval, deviation, str(estimate.count)
+    heading(f"{comparison.task}, {_counted(comparison.epochs, 'epoch')}: score")
+    rows = of_comparison(comparison)
+    columns = ("activation", "mean", "95 % interval", "deviation", "seeds", "seconds/training")
+    body = [(r.label, *cells(r.estimate), "—" if r.seconds is None else f"{r.seconds:.1f}") for r in rows]
+    table(columns, body, numbers=columns[1:])
+    for row in rows:
+        if row.note:
+            say(f"{row.label}: {row.note}")
 
 
 def show_study(study: Study) -> None:
-    """The finished trials, best first, on standard output."""
-    heading(f"{study.name}: {len(study.trials)} trials on {study.plan.task}")
-    finished = sorted((t for t in study.trials if t.estimate is not None), key=lambda t: -t.estimate.mean)
-    rows = [
-        (
-            str(trial.number),
-            trial.state,
-            trial.base,
-            trial.law,
-            ", ".join(f"{name}={value:.4g}" for name, value in trial.parameters),
-            *estimate_cells(trial.estimate),
-        )
-        for trial in finished
-    ]
-    columns = ("trial", "state", "base", "law", "parameters", "mean", "95 % interval", "deviation", "seeds")
-    table(columns, rows, numbers=("trial", "mean", "95 % interval", "deviation", "seeds"))
-    for trial in study.trials:
+    """Print the finished trials: complete ones first, best first."""
+    from eafo.report.rows import candidate, cells, standing  # noqa: PLC0415 - loads SymPy
+
+    heading(f"{study.name}: {_counted(len(study.trials), 'trial')} on {study.plan.task}")
+    columns = ("trial", "state", "candidate", "mean", "95 % interval", "deviation", "seeds")
+    ranked = standing(study)
+    body = [(str(t.number), t.state, candidate(t), *cells(t.estimate)) for t in ranked if t.estimate]
+    table(columns, body, numbers=("trial", *columns[3:]))
+    for trial in ranked:
         if trial.state == "failed":
             say(f"trial {trial.number} failed: {trial.reason}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -14,8 +14,11 @@ from eafo.report.style import figure, legend, look, styled
 
 __all__ = ["draw", "sampled"]
 
+FloatArray = npt.NDArray[np.float64]
+
 _POINTS = 801
-_BISECTIONS = 40
+_BISECTIONS = 30
+_SMALLEST_JUMP = 1e-6
 
 
 def draw(rows: Sequence[Row], order: int = 0, reach: float = 4.0) -> Figure:
@@ -36,7 +39,7 @@ def draw(rows: Sequence[Row], order: int = 0, reach: float = 4.0) -> Figure:
         return made
 
 
-def sampled(activation: Activation, reach: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def sampled(activation: Activation, reach: float) -> tuple[FloatArray, FloatArray]:
     """Points of the curve, with a NaN between the two sides of each jump.
 
     >>> from eafo import catalog
@@ -47,23 +50,19 @@ def sampled(activation: Activation, reach: float) -> tuple[npt.NDArray[np.float6
     # An even number of steps would put a point on 0, where most seams are; a jump is then seen twice.
     x = np.linspace(-reach, reach, _POINTS + 1)
     y = activation(x)
-    steps = np.abs(np.diff(y))
-    suspects = np.nonzero(steps > 8 * np.nanmedian(steps) + 1e-6)[0]
-    jumps = [i for i in suspects if _jumps(activation, x[i], x[i + 1])]
-    positions = np.asarray(jumps, dtype=int) + 1
+    positions = np.nonzero(_jumps(activation, x[:-1], x[1:]))[0] + 1
     middles = (x[positions - 1] + x[positions]) / 2
     return np.insert(x, positions, middles), np.insert(y, positions, np.nan)
 
 
-def _jumps(activation: Activation, low: float, high: float) -> bool:
-    """Whether the difference between the ends stays when the interval shrinks around it."""
-    left, right = activation([low, high])
-    whole = abs(right - left)
+def _jumps(activation: Activation, low: FloatArray, high: FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether the difference between an interval's ends stays when the interval shrinks, each to its own jump."""
+    left, right = activation(low), activation(high)
+    whole = np.abs(right - left)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        value = float(activation([middle])[0])
-        if abs(value - left) > abs(right - value):
-            high, right = middle, value
-        else:
-            low, left = middle, value
-    return bool(abs(right - left) > whole / 2)
+        value = activation(middle)
+        in_left = np.abs(value - left) > np.abs(right - value)
+        low, left = np.where(in_left, low, middle), np.where(in_left, left, value)
+        high, right = np.where(in_left, middle, high), np.where(in_left, value, right)
+    return (whole > _SMALLEST_JUMP) & (np.abs(right - left) > whole / 2)

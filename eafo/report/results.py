@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from eafo.report import curves, result_figures
 from eafo.report.album import Album
 from eafo.report.page import Section, Table
-from eafo.report.rows import Row
-from eafo.search.statistics import Estimate
+from eafo.report.rows import Row, cells
 
-__all__ = ["Part", "cells", "curve_section", "learned_section", "results_section"]
+__all__ = ["Part", "curve_section", "learned_section", "results_section"]
 
 _COLUMNS = ("", "formula", "mean", "95 % interval", "deviation", "seeds", "s/training", "note")
 _NUMBERS = frozenset(
@@ -84,15 +83,6 @@ def results_section(album: Album, part: Part, rows: Sequence[Row], shown: Sequen
     table = _without_empty(Table(f"Score: {part.score}", columns, tuple(map(_cells, rows)), _NUMBERS))
     paragraphs = tuple(filter(None, (part.lead, _INTERVAL)))
     return Section(f"{part.prefix}results", part.title, paragraphs, drawings=tuple(drawings), tables=(table,))
-
-
-def cells(estimate: Estimate | None) -> tuple[str, str, str, str]:
-    """Mean, interval, deviation and count as text, a dash where there is none."""
-    if estimate is None:
-        return "—", "—", "—", "—"
-    interval = "—" if estimate.low is None else f"{estimate.low:.2f} … {estimate.high:.2f}"
-    deviation = "—" if estimate.deviation is None else f"{estimate.deviation:.2f}"
-    return f"{estimate.mean:.2f}", interval, deviation, str(estimate.count)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

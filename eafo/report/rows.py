@@ -12,7 +12,7 @@ from eafo.search.results import TrialResult
 from eafo.search.statistics import Estimate
 from eafo.tasks import Outcome
 
-__all__ = ["Row", "candidate", "leading", "of_comparison", "of_study", "text_form"]
+__all__ = ["Row", "candidate", "cells", "leading", "of_comparison", "of_study", "standing", "text_form"]
 
 
 @dataclass(frozen=True)
@@ -59,23 +59,23 @@ def of_comparison(comparison: Comparison) -> list[Row]:
         )
         for index, arm in enumerate(comparison.arms)
     ]
-    return _best_first(rows)
+    return sorted(rows, key=lambda row: (row.estimate is None, -row.estimate.mean if row.estimate else 0.0))
 
 
 def of_study(study: Study) -> list[Row]:
-    """A row for each trial, complete ones first, best mean first."""
-    rows = [
-        Row(
-            trial.number,
-            f"{trial.number}: {candidate(trial)}",
-            trial.activation,
-            trial.estimate,
-            trial.outcomes,
-            _note(trial),
-        )
-        for trial in study.trials
+    """Give a row for each trial, in the order of `standing`."""
+    return [
+        Row(t.number, f"{t.number}: {candidate(t)}", t.activation, t.estimate, t.outcomes, _note(t))
+        for t in standing(study)
     ]
-    return sorted(_best_first(rows), key=lambda row: row.note != "")
+
+
+def standing(study: Study) -> list[TrialResult]:
+    """The trials, complete ones first, each kind best mean first."""
+    return sorted(
+        study.trials,
+        key=lambda t: (t.state != "complete", t.estimate is None, -t.estimate.mean if t.estimate else 0.0),
+    )
 
 
 def leading(rows: Iterable[Row], count: int) -> list[Row]:
@@ -109,8 +109,13 @@ def text_form(activation: Activation) -> str:
     return f"{activation}; {values}" if values else str(activation)
 
 
-def _best_first(rows: list[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (row.estimate is None, -row.estimate.mean if row.estimate else 0.0))
+def cells(estimate: Estimate | None) -> tuple[str, str, str, str]:
+    """Mean, interval, deviation and count as text, a dash where there is none."""
+    if estimate is None:
+        return "—", "—", "—", "—"
+    interval = "—" if estimate.low is None else f"{estimate.low:.2f} … {estimate.high:.2f}"
+    deviation = "—" if estimate.deviation is None else f"{estimate.deviation:.2f}"
+    return f"{estimate.mean:.2f}", interval, deviation, str(estimate.count)
 
 
 def _note(trial: TrialResult) -> str:

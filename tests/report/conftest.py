@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -72,3 +76,46 @@ def failed(number: int) -> TrialResult:
     return TrialResult(
         number, "failed", "relu", "normal", catalog.get("crrelu"), (("epsilon", 0.9),), (), None, reason
     )
+
+
+class Inspector(HTMLParser):
+    """Reads a page and keeps what the tests ask about; a wrongly nested element fails at once."""
+
+    VOID = frozenset(("meta", "br", "link", "img", "hr", "input"))
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+    def named(self, *tags: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.elements if tag in tags]
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture
+def inspect() -> Callable[[Path], Inspector]:
+    return lambda path: Inspector(path.read_text(encoding="utf-8"))

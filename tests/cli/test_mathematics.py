@@ -1,0 +1,124 @@
+"""derive, wafbc and emit: what they print is what the library computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from eafo import catalog, formula, kernels
+from eafo.activation import Activation
+
+
+def test_derive_gives_the_published_correction(eafo):
+    found = eafo("derive", "relu", "--law", "normal", "--json").document
+    assert found["correction"] == "x*exp(-x**2/2)"
+    assert float(formula.parse(found["constant"], {})) > 0
+    assert (found["base"], found["law"]) == ("relu", "normal") or found["base"]["name"] == "relu"
+    made = found["activation"]
+    points = np.linspace(-6, 6, 101)
+    crrelu = catalog.get("crrelu")
+    assert np.allclose(formula_of(made)(points), crrelu(points), rtol=1e-14, atol=0)
+
+
+def formula_of(document: dict) -> Activation:
+    import json
+
+    return Activation.from_json(json.dumps(document))
+
+
+def test_derive_keeps_every_step_and_the_sign(eafo):
+    found = eafo("derive", "relu", "--json").document
+    assert len(found["steps"]) >= 4
+    for step in found["steps"]:
+        assert step["name"]
+        assert step["formula"]
+        assert step["latex"]
+        assert step["justification"]
+        assert "verification" in step
+    assert any("ε" in finding or "epsilon" in finding for finding in found["findings"])
+
+
+def test_derive_shows_the_steps(eafo):
+    shown = eafo("derive", "relu")
+    assert shown.status == 0
+    assert shown.err == ""
+    for step in eafo("derive", "relu", "--json").document["steps"]:
+        assert step["name"] in shown.out
+    assert "x*exp(-x**2/2)" in shown.out
+
+
+def test_derive_takes_a_formula_and_a_law_with_parameters(eafo):
+    found = eafo("derive", "log(1 + exp(x))", "--law", "normal(0, 2)", "--json")
+    assert found.status == 0
+    assert "normal(0, 2)" in found.out
+
+
+@pytest.mark.parametrize(
+    ("law", "bounds", "peer"),
+    [
+        ("logistic", ("0", "1"), scipy.stats.logistic.cdf),
+        ("uniform", ("0", "1"), scipy.stats.uniform(-1, 2).cdf),
+        ("normal", ("-1", "1"), lambda x: 2 * scipy.stats.norm.cdf(x) - 1),
+        ("cauchy", ("0", "1"), scipy.stats.cauchy.cdf),
+        ("laplace", ("0", "1"), scipy.stats.laplace.cdf),
+        ("normal(0, 2)", ("-3", "1/2"), lambda x: -3 + 3.5 * scipy.stats.norm(0, 2).cdf(x)),
+    ],
+)
+def test_wafbc_is_the_cdf_between_its_bounds(eafo, law, bounds, peer):
+    found = eafo("wafbc", law, "--bounds", *bounds, "--json").document
+    points = np.linspace(-8, 8, 401)
+    values = formula_of(found["activation"])(points)
+    assert np.max(np.abs(values - peer(points))) <= 1e-12
+    assert catalog.get(found["formula"])(points).tolist() == values.tolist()
+    assert found["bounds"] == [float(formula.parse(b, {})) for b in bounds]
+    assert found["latex"]
+
+
+def test_wafbc_prints_the_formula(eafo):
+    assert eafo("wafbc", "logistic").out == "1/(1 + exp(-x))\n"
+
+
+@pytest.mark.parametrize("target", kernels.targets())
+def test_emit_writes_what_the_library_writes(eafo, target, tmp_path):
+    source = kernels.emit(catalog.get("crrelu"), target)
+    assert eafo("emit", "crrelu", "--target", target).out.rstrip("\n") == source.rstrip("\n")
+    written = eafo("emit", "crrelu", "--target", target, "-o", "code.txt")
+    assert (written.status, written.out) == (0, "")
+    assert (tmp_path / "code.txt").read_text() == source
+    found = eafo("emit", "crrelu", "--target", target, "--json").document
+    assert (found["target"], found["source"], found["verification"]) == (target, source, None)
+
+
+def test_emit_verifies_first(eafo):
+    ran = eafo("emit", "crrelu", "--target", "aten", "--verify", "--json")
+    found = ran.document
+    assert found["verification"]["ok"] is True
+    assert found["verification"]["points"] >= 1000
+    assert ran.err.startswith("eafo: ")
+
+
+def test_emit_writes_nothing_where_the_folder_is_missing(eafo, tmp_path):
+    ran = eafo("emit", "crrelu", "-o", "nowhere/code.cu")
+    assert ran.status == 2
+    assert ran.err.count("\n") == 1
+    assert "the output file must be writable" in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_code_that_fails_its_check_is_not_written(eafo, tmp_path, monkeypatch):
+    honest = kernels.verify(catalog.get("relu"), backend="aten")
+    monkeypatch.setattr(kernels, "verify", lambda *_, **__: Failing(honest), raising=False)
+    ran = eafo("emit", "relu", "--target", "aten", "-o", "code.py", "--verify")
+    assert ran.status == 1
+    assert "must agree with mpmath" in ran.err
+    assert not (tmp_path / "code.py").exists()
+
+
+class Failing:
+    """A verification that says no."""
+
+    ok = False
+
+    def __init__(self, honest: kernels.Verification) -> None:
+        self.honest = honest

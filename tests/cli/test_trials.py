@@ -1,0 +1,117 @@
+"""search, compare and report, with real trainings of two epochs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from eafo.search import Comparison, load
+
+PLAN = """
+name = "small"
+task = "mnist1d-mlp"
+epochs = 1
+trials = 2
+seeds = 1
+[space]
+bases = ["relu"]
+laws = ["normal"]
+[space.parameters.epsilon]
+low = -0.1
+high = 0.1
+"""
+COMPARE = (
+    "compare",
+    "relu",
+    "crrelu",
+    "--task",
+    "mnist1d-mlp",
+    "--seeds",
+    "2",
+    "--epochs",
+    "1",
+    "--workers",
+    "1",
+)
+
+
+def test_compare_prints_saves_and_reports(eafo, tmp_path):
+    ran = eafo(*COMPARE)
+    assert ran.status == 0
+    saved = Comparison.load(tmp_path / "studies" / "compare-mnist1d-mlp.json")
+    assert [len(arm.outcomes) for arm in saved.arms] == [2, 2]
+    for arm in saved.arms:
+        assert f"{arm.estimate.mean:.2f}" in ran.out
+        assert f"{arm.estimate.low:.2f} … {arm.estimate.high:.2f}" in ran.out
+    assert "saved studies/compare-mnist1d-mlp.json" in ran.err
+
+    again = eafo(*COMPARE, "--json").document
+    assert again["path"] == "studies/compare-mnist1d-mlp-2.json"
+    scores = [[o["score"] for o in arm["outcomes"]] for arm in again["arms"]]
+    assert scores == [[o.score for o in arm.outcomes] for arm in saved.arms]
+
+    page = eafo("report", "compare-mnist1d-mlp")
+    assert (page.status, page.out) == (0, "reports/compare-mnist1d-mlp/index.html\n")
+    assert (tmp_path / "reports" / "compare-mnist1d-mlp" / "intervals.png").exists()
+    elsewhere = eafo("report", "studies/compare-mnist1d-mlp.json", "-o", "page", "--json").document
+    assert elsewhere["page"] == "page/index.html"
+    assert "page/intervals.png" in elsewhere["figures"]
+
+
+def test_search_resumes_and_reports(eafo, tmp_path):
+    (tmp_path / "plan.toml").write_text(PLAN)
+    first = eafo("search", "plan.toml", "--workers", "1", "--json").document
+    assert [t["state"] for t in first["trials"]] == ["complete", "complete"]
+    more = eafo("search", "plan.toml", "--workers", "1", "--trials", "3")
+    assert more.status == 0
+    assert "small: 3 trials on mnist1d-mlp" in more.out
+    study = load("small")
+    kept = [t.estimate.mean for t in study.trials]
+    assert kept[:2] == [t["estimate"]["mean"] for t in first["trials"]]
+    assert all(f"{mean:.2f}" in more.out for mean in kept)
+
+    page = eafo("report", "small")
+    assert page.out == "reports/small/index.html\n"
+    html = (tmp_path / "reports" / "small" / "index.html").read_text()
+    assert "<math" in html
+    assert (tmp_path / "reports" / "small" / "history.png").exists()
+    assert eafo("report", "studies/small.db", "-o", "page").out == "page/index.html\n"
+
+
+def test_report_names_what_is_known(eafo, tmp_path):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "mine.json").write_text("{}")
+    assert "known here: mine" in eafo("report", "nosuch").err
+    assert "must be what save wrote" in eafo("report", "mine").err
+
+
+def test_a_comparison_with_a_name_replaces_its_own_file(eafo, tmp_path):
+    single = ("compare", "relu", "--task", "mnist1d-mlp", "--seeds", "1", "--epochs", "1", "--workers", "1")
+    for _ in range(2):
+        assert eafo(*single, "--save", "mine").status == 0
+    assert [p.name for p in (tmp_path / "studies").iterdir()] == ["mine.json"]
+    assert "—" in eafo(*single, "--save", "mine").out
+
+
+def test_an_unwritable_studies_folder_is_told_before_the_work(eafo, tmp_path):
+    (tmp_path / "studies").write_text("")
+    ran = eafo("compare", "relu", "--seeds", "1")
+    assert ran.status == 2
+    assert "the folder must be writable" in ran.err
+
+
+@pytest.mark.slow
+def test_demo_walks_the_whole_way_and_does_so_again(eafo, tmp_path):
+    first = eafo("demo")
+    assert first.status == 0, first.err
+    assert first.out.rstrip().endswith("demo/index.html")
+    page = (tmp_path / "demo" / "index.html").read_text()
+    assert "<math" in page
+    assert "The comparison" in page
+    assert "extern" in (tmp_path / "demo" / "crrelu.cu").read_text()
+    found = json.loads((tmp_path / "demo" / "result.json").read_text())
+    assert all(t["state"] in ("complete", "pruned") for t in found["trials"])
+    again = eafo("demo", "--json")
+    assert again.document["verification"]["ok"] is True
+    assert "starting afresh" in again.err

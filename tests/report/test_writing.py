@@ -1,0 +1,184 @@
+"""The page: whole, harmless, readable without sight, and alone in its folder."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from eafo import report
+from eafo.activation import Activation
+from eafo.catalog import get
+from eafo.derivation import derive
+from eafo.errors import InputError
+from eafo.search import Arm, Comparison
+
+FIGURES_OF_A_COMPARISON = {"curves.png", "derivatives.png", "intervals.png", "training.png"}
+
+
+@pytest.fixture(params=["comparison", "study"])
+def page(request, tmp_path):
+    result = request.getfixturevalue(request.param)
+    return report.write(result, tmp_path / "page", derivations=(derive("relu", "normal"),))
+
+
+def test_the_folder_holds_the_page_its_figures_and_its_numbers(comparison, tmp_path):
+    path = report.write(comparison, tmp_path / "new" / "folder")
+    assert path == tmp_path / "new" / "folder" / "index.html"
+    assert {p.name for p in path.parent.iterdir()} == FIGURES_OF_A_COMPARISON | {"index.html", "result.json"}
+    assert all((path.parent / n).read_bytes().startswith(b"\x89PNG") for n in FIGURES_OF_A_COMPARISON)
+    assert Comparison.load(path.parent / "result.json") == comparison
+
+
+def test_a_study_has_its_history_and_a_figure_for_each_parameter(study, tmp_path):
+    path = report.write(study, tmp_path)
+    names = {p.name for p in tmp_path.glob("*.png")}
+    assert names == FIGURES_OF_A_COMPARISON | {"history.png", "parameter-0.png", "parameter-1.png"}
+    assert json.loads((tmp_path / "result.json").read_text()) == study.to_dict()
+    assert path.read_text().count("<svg") == 7
+
+
+def test_it_loads_nothing_from_anywhere(page, inspect):
+    text = page.read_text()
+    loads = [
+        a.get("src")
+        for a in inspect(page).named("img", "script", "iframe", "object", "embed", "link", "image")
+    ]
+    assert loads == []
+    links = [v for _, a in inspect(page).elements for k, v in a.items() if k in ("href", "xlink:href", "src")]
+    assert links
+    assert all(link is not None and link.startswith("#") for link in links)
+    assert "@import" not in text
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", text))
+    # What is left are the names of XML vocabularies, which no browser fetches.
+    assert set(re.findall(r"https?://[^\s\"'<]+", text)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+        "http://www.w3.org/1998/Math/MathML",
+    }
+
+
+def test_ids_are_unique_and_every_reference_meets_one(page, inspect):
+    seen = inspect(page)
+    ids = [a["id"] for _, a in seen.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    references = {v for _, a in seen.elements for k, v in a.items() if k in ("href", "xlink:href")}
+    labels = {part for _, a in seen.elements for part in (a.get("aria-labelledby") or "").split()}
+    clips = set(re.findall(r"url\(#([^)]*)\)", page.read_text()))
+    assert {r.removeprefix("#") for r in references if r} | labels | clips <= set(ids)
+
+
+def test_it_can_be_read_without_sight(page, inspect):
+    seen = inspect(page)
+    assert seen.named("html")[0]["lang"] == "en"
+    levels = [int(tag[1]) for tag, _ in seen.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(below <= above + 1 for above, below in itertools.pairwise(levels))
+    assert all(a.get("role") == "img" and a.get("aria-labelledby") for a in seen.named("svg"))
+    assert all(a.get("scope") in ("col", "row") for a in seen.named("th"))
+    assert len(seen.named("caption")) == len(seen.named("table"))
+
+
+def test_the_derivation_stands_there_as_mathml(page, inspect):
+    assert len(inspect(page).named("math")) >= 5
+
+
+def test_the_table_gives_mean_interval_deviation_and_seeds(comparison, tmp_path, inspect):
+    words = inspect(report.write(comparison, tmp_path)).words
+    estimate = comparison.arms[0].estimate
+    row = f"relu max(0, x) {estimate.mean:.2f} {estimate.low:.2f} … {estimate.high:.2f} {estimate.deviation:.2f} 3 2.5"
+    assert row in words
+    assert "seed 1: the loss is NaN; seed 2: the loss is NaN" in words
+    assert "activations.0.epsilon 0.01 0.31 0.3 0.32" in words
+
+
+def test_the_summary_claims_no_more_than_the_intervals(comparison, tmp_path, inspect):
+    words = inspect(report.write(comparison, tmp_path)).words
+    assert "crrelu has the highest mean" in words
+    assert "Intervals that overlap with it: x/(1 + exp(-beta*x)); beta=2.0, relu." in words
+
+
+def test_a_single_seed_gets_no_interval(comparison, tmp_path, inspect):
+    arms = tuple(replace(arm, outcomes=arm.outcomes[:1], failures=()) for arm in comparison.arms)
+    words = inspect(report.write(replace(comparison, seeds=(0,), arms=arms), tmp_path)).words
+    assert "relu max(0, x) 81.06 — — 1" in words or re.search(r"relu max\(0, x\) \d+\.\d\d — — 1 ", words)
+
+
+def test_nothing_finished_is_said_and_not_drawn(comparison, tmp_path, inspect):
+    arms = tuple(Arm(arm.activation, (), ("seed 0: it diverged",)) for arm in comparison.arms)
+    seen = inspect(report.write(replace(comparison, arms=arms), tmp_path))
+    assert "No activation finished all its seeds." in seen.words
+    assert {p.name for p in tmp_path.glob("*.png")} == {"curves.png", "derivatives.png"}
+
+
+def test_a_study_without_a_complete_trial_says_so(study, tmp_path, inspect):
+    failed = replace(study, trials=tuple(t for t in study.trials if t.state == "failed"))
+    words = inspect(report.write(failed, tmp_path)).words
+    assert "1 trials: 0 complete, 0 pruned, 1 failed; 1 unfinished. No trial is complete yet." in words
+
+
+def test_a_study_shows_a_later_comparison_below(study, comparison, tmp_path, inspect):
+    path = report.write(study, tmp_path, comparison=comparison)
+    assert "The comparison crrelu has the highest mean" in inspect(path).words
+    assert (tmp_path / "comparison-intervals.png").exists()
+    assert Comparison.load(tmp_path / "comparison.json") == comparison
+
+
+def test_a_name_of_markup_stays_text(comparison, tmp_path, inspect):
+    evil = "<script>alert(1)</script>$x_{"
+    arm = replace(comparison.arms[0], activation=Activation(evil, get("mish").expression))
+    path = report.write(
+        replace(comparison, task="<img src=x onerror=alert(1)>:t", arms=(arm, *comparison.arms)), tmp_path
+    )
+    seen = inspect(path)
+    assert seen.named("script", "img") == []
+    assert "<img src=x onerror=alert(1)>:t" in seen.words
+
+
+def test_a_derivation_of_markup_stays_text(comparison, tmp_path, inspect):
+    evil = Activation("<script>alert(1)</script>", get("relu").expression)
+    seen = inspect(report.write(comparison, tmp_path, derivations=(derive(evil, "normal"),)))
+    assert seen.named("script") == []
+    assert "<script>alert(1)</script>" in seen.words
+
+
+def test_the_same_result_draws_the_same_figures(comparison, tmp_path):
+    first, second = (report.write(comparison, tmp_path / n) for n in ("a", "b"))
+    assert first.read_text() == second.read_text()
+    for name in FIGURES_OF_A_COMPARISON:
+        assert (first.parent / name).read_bytes() == (second.parent / name).read_bytes()
+
+
+def test_the_users_matplotlib_settings_come_back(comparison, tmp_path):
+    import matplotlib as mpl
+
+    with mpl.rc_context({"font.size": 31.0}):
+        report.write(comparison, tmp_path)
+        assert mpl.rcParams["font.size"] == 31.0
+
+
+def test_a_file_in_the_way_is_one_clear_error(comparison, tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(InputError, match="the report's folder must be writable"):
+        report.write(comparison, tmp_path / "taken")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_one_clear_error(comparison, tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="the report's folder must be writable"):
+        report.write(comparison, tmp_path)
+
+
+def test_no_half_written_file_is_left(comparison, tmp_path):
+    (tmp_path / "index.html").mkdir()
+    with pytest.raises(InputError):
+        report.write(comparison, tmp_path)
+    assert [p for p in tmp_path.iterdir() if p.name.endswith(".tmp")] == []
+    assert list(Path(tmp_path).glob(".*")) == []
