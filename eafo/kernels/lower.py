@@ -231,9 +231,11 @@ class _Builder:
                 return self.op(Operation.NOT, self.value(e.args[0]))
             case sympy.Unequality():
                 return self.op(Operation.NOT, self.op(Operation.EQUAL, self.value(e.lhs), self.value(e.rhs)))
+            case sympy.ITE():
+                when, chosen, other = e.args
+                return self.value(sympy.Or(sympy.And(when, chosen), sympy.And(sympy.Not(when), other)))
             case functions.ScaledExp():
-                half = self.op(Operation.EXP, self.value(e.args[1] / 2))
-                return self.op(Operation.MUL, self.op(Operation.MUL, self.value(e.args[0]), half), half)
+                return self._scaled_exp(e)
             case functions.ShiftedSin() | functions.ShiftedCos():
                 return self._shifted(e)
             case functions.TanhSoftplus() | functions.TanhSoftplusSlope():
@@ -272,6 +274,21 @@ class _Builder:
             bottom = functools.reduce(lambda a, b: self.op(Operation.MUL, a, b), map(self.value, below))
             result = self.op(Operation.DIV, result, bottom)
         return self.op(Operation.NEG, result) if negate else result
+
+    def _scaled_exp(self, e: Any) -> int:
+        """(first factor · h) · other factors · h with h = exp(u/2): their own product might overflow where h is 0."""
+        p, u = e.args
+        half = self.op(Operation.EXP, self.value(u / 2))
+        factors = [f for f in sympy.Mul.make_args(p) if VARIABLE in f.free_symbols]
+        scale = sympy.Mul(*(f for f in sympy.Mul.make_args(p) if VARIABLE not in f.free_symbols))
+        single = [f.base if _is_small_power(f) else f for f in factors for _ in range(_times(f))]
+        first = self.op(Operation.MUL, self.value(single[0]), half)
+        values = [self.value(f) for f in single[1:]]
+        result = functools.reduce(lambda a, b: self.op(Operation.MUL, a, b), values, first)
+        if scale not in (1, -1):
+            result = self.op(Operation.MUL, result, self.value(scale))
+        result = self.op(Operation.MUL, result, half)
+        return self.op(Operation.NEG, result) if scale == -1 else result
 
     def _power(self, base: Any, exponent: Any) -> int:
         if exponent.could_extract_minus_sign():
@@ -339,6 +356,14 @@ class _Builder:
         four = self.op(mul, self.const(4), self.op(mul, self.op(add, one, t), t))
         slope = self.op(Operation.DIV, four, self.op(mul, bottom, bottom))
         return self.op(mul, slope, self.op(select, right, t, one))
+
+
+def _is_small_power(e: Any) -> bool:
+    return bool(e.is_Pow and e.exp.is_Integer and 1 < e.exp <= _LARGEST_PRODUCT)
+
+
+def _times(e: Any) -> int:
+    return int(e.exp) if _is_small_power(e) else 1
 
 
 def _is_dyadic(number: Any) -> bool:

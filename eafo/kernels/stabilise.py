@@ -40,6 +40,11 @@ class Rule:
     apply: Callable[[Any], Any]
 
 
+def _without(product: Any, factor: Any) -> Any:
+    """The other factors; SymPy does not always cancel exp(u)/exp(u)."""
+    return sympy.Mul(*(f for f in sympy.Mul.make_args(product) if f != factor))
+
+
 def _absorb(node: Any, kind: Any, build: Callable[[Any, int], Any]) -> Any:
     """Turn c·k(u) ± c inside a sum into c·build(u, ±1), for a function k."""
     if not isinstance(node, sympy.Add):
@@ -49,7 +54,7 @@ def _absorb(node: Any, kind: Any, build: Callable[[Any, int], Any]) -> Any:
         for function in sympy.Mul.make_args(term):
             if not isinstance(function, kind):
                 continue
-            coefficient = term / function
+            coefficient = _without(term, function)
             for sign in (1, -1):
                 replaced = (
                     build(function.args[0], sign) if sign * coefficient in terms and term in terms else None
@@ -180,9 +185,10 @@ def _tanh_softplus(node: Any) -> Any:
 def _sign_products(node: Any) -> Any:
     if isinstance(node, sympy.Mul):
         for factor in node.args:
-            if isinstance(factor, sympy.sign) and factor.args[0] in node.args:
-                u = factor.args[0]
-                return sympy.Mul(*(f for f in node.args if f not in (factor, u))) * sympy.Abs(u)
+            base, power = factor.as_base_exp()
+            if isinstance(base, sympy.sign) and base.args[0] in node.args and power.is_Integer and power > 0:
+                u = base.args[0]
+                return _without(_without(node, factor), u) * sympy.Abs(u) * base ** (power - 1)
     return node
 
 
@@ -215,7 +221,7 @@ def _common_exponential(node: Any) -> Any:
         return node
     return sympy.Add(
         *(
-            sympy.Add(*terms) if key == 1 else key * sympy.factor(sympy.Add(*(t / key for t in terms)))
+            sympy.Add(*terms) if key == 1 else key * sympy.factor(sympy.Add(*(_without(t, key) for t in terms)))
             for key, terms in groups.items()
         )
     )
@@ -224,7 +230,7 @@ def _common_exponential(node: Any) -> Any:
 def _scaled_exp(node: Any) -> Any:
     if isinstance(node, sympy.Mul):
         for factor in node.args:
-            rest = sympy.Mul(*(f for f in node.args if f is not factor))
+            rest = _without(node, factor)
             if isinstance(factor, sympy.exp) and VARIABLE in rest.free_symbols:
                 return ScaledExp(rest, factor.args[0])
     return node

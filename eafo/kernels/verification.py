@@ -179,7 +179,7 @@ def sweep(activation: ActivationLike, rule: str, points: int = 2_000) -> Sweep:
     Args:
         activation: any text form, a SymPy expression or an `Activation`.
         rule: the name of one of `eafo.kernels.stabilise.RULES`.
-        points: how many, evenly over [−50, 50].
+        points: how many in all: half evenly over [−50, 50], half of all magnitudes from 1e-12 to 50, both signs.
 
     Raises:
         InputError: no such activation or rule.
@@ -188,7 +188,9 @@ def sweep(activation: ActivationLike, rule: str, points: int = 2_000) -> Sweep:
         raise InputError(f"the rules are: {', '.join(names)}", rule)
     act = get(activation)
     act = act.with_learnable()
-    x = np.linspace(-_HALF_WIDTH, _HALF_WIDTH, points)
+    magnitudes = np.geomspace(1e-12, _HALF_WIDTH, max(points // 4, 1))
+    even = np.linspace(-_HALF_WIDTH, _HALF_WIDTH, max(points // 2, 1))
+    x = np.concatenate([even, -magnitudes, magnitudes])
     exact = reference.oracle(act, x)
     measure = functools.partial(_worst_ulps, act, torch.from_numpy(x), exact)
     return Sweep(act.name, rule, measure(frozenset()), measure(frozenset({rule})))

@@ -25,6 +25,10 @@ def _sigmoid(u):
 
 def _softplus(u):
     return torch.clamp(u, min=0.0) + torch.log1p(torch.exp(-torch.abs(u)))
+
+
+def _sign(u):
+    return torch.where(torch.isnan(u), u, torch.sign(u))
 """
 
 _FORMS: dict[Operation, str] = {
@@ -34,7 +38,7 @@ _FORMS: dict[Operation, str] = {
     Operation.DIV: "{0} / {1}",
     Operation.NEG: "-{0}",
     Operation.ABS: "torch.abs({0})",
-    Operation.SIGN: "torch.sign({0})",
+    Operation.SIGN: "_sign({0})",
     Operation.SQRT: "torch.sqrt({0})",
     Operation.EXP: "torch.exp({0})",
     Operation.EXPM1: "torch.expm1({0})",

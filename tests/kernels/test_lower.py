@@ -1,0 +1,112 @@
+"""Lowering: sharing, folding, powers, branches, and what cannot be lowered."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sympy
+
+from eafo.activation import VARIABLE as X
+from eafo.catalog import get, names
+from eafo.errors import InputError
+from eafo.kernels.lower import Scalar, lower
+from eafo.kernels.program import Operation, Precision, Program
+
+A = sympy.Symbol("a", real=True)
+
+
+def _lower(expression, parameters=(), precision=Precision.FLOAT64) -> Program:
+    return lower([expression], parameters, precision, ["f"])
+
+
+def _count(program: Program, operation: Operation) -> int:
+    return sum(step.operation is operation for step in program.instructions)
+
+
+def test_a_program_is_in_order_and_ends_in_its_outputs():
+    for name in names():
+        act = get(name)
+        scalar = Scalar.of(act.with_learnable(*act.defaults))
+        for program in (scalar.forward(Precision.FLOAT32), scalar.backward(Precision.FLOAT64)):
+            for position, step in enumerate(program.instructions):
+                assert all(k < position for k in step.operands)
+            assert all(0 <= k < len(program.instructions) for k in program.outputs)
+            assert len(program.outputs) == len(program.output_names)
+
+
+def test_common_terms_are_computed_once():
+    program = _lower(sympy.exp(X) * sympy.sin(X) + sympy.exp(X) / sympy.sin(X))
+    assert _count(program, Operation.EXP) == 1
+    assert _count(program, Operation.SIN) == 1
+
+
+def test_backward_shares_between_slope_and_parameters():
+    backward = Scalar.of(get("crrelu")).backward(Precision.FLOAT64)
+    assert backward.output_names == ("df/dx", "df/depsilon")
+    assert _count(backward, Operation.EXP) == 1
+    mish = Scalar.of(get("mish")).backward(Precision.FLOAT64)
+    assert _count(mish, Operation.EXP) == 1
+
+
+def test_small_powers_are_products():
+    program = _lower(X**8)
+    assert _count(program, Operation.MUL) == 3
+    assert _count(program, Operation.POW) == 0
+    assert _count(_lower(X**-2), Operation.DIV) == 1
+    assert _count(_lower(sympy.sqrt(1 + X**2)), Operation.SQRT) == 1
+    assert _count(_lower((1 + X**2) ** A, [A]), Operation.POW) == 1
+    assert _count(_lower(X**40), Operation.POW) == 1
+
+
+def test_constants_are_folded_once_from_their_exact_values():
+    program = _lower(sympy.sqrt(2 / sympy.pi) * X)
+    constants = [s.value for s in program.instructions if s.operation is Operation.CONST]
+    assert constants == [float((2 / np.longdouble(np.pi)) ** np.longdouble(0.5))]
+    single = _lower(X * sympy.Rational(1, 10), precision=Precision.FLOAT32)
+    assert [s.value for s in single.instructions if s.operation is Operation.CONST] == [float(np.float32(0.1))]
+
+
+def test_sums_of_x_and_a_constant_stay_exact():
+    assert str(_lower(X / 6 + sympy.Rational(1, 2))).count("div") == 0
+    constants = [s.value for s in _lower(X / 6 + sympy.Rational(1, 2)).instructions if s.operation is Operation.CONST]
+    assert constants == [3.0, 1 / 6]
+
+
+def test_unused_parameters_stay_inputs():
+    program = _lower(X + 1, [A])
+    assert program.inputs == ("x", "a")
+    assert program.operations == 1
+
+
+def test_conditions_become_selects():
+    condition = sympy.And(X > 0, sympy.Or(X < 1, sympy.Eq(X, 3)), sympy.Ne(X, 2))
+    program = _lower(sympy.Piecewise((X, condition), (0, True)))
+    assert _count(program, Operation.SELECT) == 1
+    assert _count(program, Operation.AND) == 2
+    assert _count(program, Operation.NOT) == 1
+    assert program.instructions[program.outputs[0]].operation is Operation.SELECT
+
+
+def test_a_piecewise_without_a_last_branch_is_nan_there():
+    program = _lower(sympy.Piecewise((X, X > 0)))
+    assert any(np.isnan(s.value) for s in program.instructions if s.operation is Operation.CONST)
+
+
+def test_operation_counts_of_the_three_examples():
+    counts = {}
+    for name in ("crrelu", "srelu", "sinerelu"):
+        scalar = Scalar.of(get(name))
+        counts[name] = (
+            scalar.forward(Precision.FLOAT64).operations,
+            scalar.backward(Precision.FLOAT64).operations,
+        )
+    assert counts == {"crrelu": (8, 15), "srelu": (11, 19), "sinerelu": (15, 15)}
+
+
+def test_an_unknown_function_is_refused():
+    with pytest.raises(InputError, match="a kernel is built of known functions, but got 'gamma"):
+        _lower(sympy.gamma(X))
+
+
+def test_programs_print():
+    assert str(_lower(2 * X)) == "float64 (x)\n  v0 = x\n  v1 = 2.0\n  v2 = mul v0, v1\n  f = v2"

@@ -1,0 +1,122 @@
+"""Rewrites: each is an identity, each does what it is for, and the sweep says what it is worth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sympy
+
+from eafo import reference
+from eafo.activation import VARIABLE as X
+from eafo.activation import derivative
+from eafo.catalog import get, names
+from eafo.errors import InputError
+from eafo.kernels import functions as fn
+from eafo.kernels import sweep
+from eafo.kernels.stabilise import RULES, finish, stabilise
+
+T = sympy.Symbol("t", positive=True)
+
+EXAMPLES = {
+    "sigmoid": 1 / (1 + sympy.exp(-X)) + sympy.exp(3 * X) / (2 + 5 * sympy.exp(X)) ** 4,
+    "softplus": sympy.log(1 + 3 * sympy.exp(2 * X)) - sympy.log(1 / (1 + sympy.exp(X))),
+    "log1p": sympy.log(1 + X**2),
+    "expm1": 3 * sympy.exp(X) - 3 + X * (1 - sympy.exp(-X)),
+    "erfc": sympy.Rational(1, 2) + sympy.erf(X) / 2 + (1 - sympy.erf(2 * X)) + sympy.erfc(X),
+    "tanh": sympy.tanh(X),
+    "one plus tanh": X * (1 + sympy.tanh(X)) + 2 * (1 - sympy.tanh(2 * X)),
+    "tanh of softplus": sympy.tanh(sympy.log(1 + sympy.exp(X))),
+    "one plus sin": X * (1 + sympy.sin(X)) + 2 * (1 - sympy.sin(sympy.pi * X / 3)),
+    "one plus cos": X * (1 + sympy.cos(X)) + X**2 * (1 - sympy.cos(2 * X)),
+    "sinusoids": 2 * sympy.sin(X) - 3 * sympy.cos(X),
+    "sign products": X * sympy.sign(X) + 1,
+    "cancelling fractions": 1 / (1 + sympy.Abs(X)) - sympy.Abs(X) / (1 + sympy.Abs(X)) ** 2,
+    "cos of turns": sympy.cos(sympy.pi * (X + 2) / 8),
+    "common exponential": sympy.exp(-(X**2)) - X**2 * sympy.exp(-(X**2)),
+    "scaled exp": X * sympy.exp(-(X**2) / 2),
+}
+
+
+def _numbers(expression, x):
+    return reference.evaluate(fn.elementary(expression), x, {}).high
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
+def test_a_rule_is_an_identity_and_does_something(rule):
+    example = EXAMPLES[rule.name]
+    others = [r.name for r in RULES if r is not rule]
+    prerequisites = {"one plus tanh": ["tanh"], "tanh of softplus": ["tanh", "softplus"]}.get(rule.name, [])
+    without = [name for name in others if name not in prerequisites]
+    rewritten = finish(stabilise(example, without), without)
+    assert rewritten != finish(stabilise(example, [*without, rule.name]), [*without, rule.name])
+    x = np.linspace(-3, 3, 25)
+    np.testing.assert_allclose(_numbers(rewritten, x), _numbers(example, x), rtol=1e-13, atol=1e-16)
+
+
+def test_every_rule_has_an_example_and_a_reason():
+    assert set(EXAMPLES) == {r.name for r in RULES}
+    assert all(r.reason for r in RULES)
+
+
+@pytest.mark.parametrize("name", names())
+def test_stable_forms_of_the_catalog_equal_their_formulas(name):
+    act = get(name)
+    x = np.concatenate([np.linspace(-4.1, 4.1, 18), [-30.0, 30.0]])
+    stable = stabilise(act.expression)
+    symbols = [X, *(p.symbol for p in act.parameters)]
+    pairs = [(stable, act.expression)]
+    pairs += [(derivative(stable, s), derivative(act.expression, s)) for s in symbols]
+    for found, right in pairs:
+        exact = reference.evaluate(right, x, act.defaults).high
+        rewritten = reference.evaluate(fn.elementary(finish(found)), x, act.defaults).high
+        np.testing.assert_allclose(rewritten, exact, rtol=1e-14, atol=1e-300)
+
+
+def test_srelu_is_written_with_exact_differences():
+    act = get("srelu")
+    stable = stabilise(act.expression)
+    assert stable.has(sympy.sin(sympy.pi * (T + X) / (4 * T)) ** 2)
+    assert finish(derivative(stable, T)).has(X - T) or finish(derivative(stable, T)).has(T - X)
+
+
+@pytest.mark.parametrize("kind", [k for k in fn._Real.__subclasses__()], ids=lambda k: k.__name__)
+def test_derivatives_of_the_functions_are_those_of_their_definitions(kind):
+    arguments = {fn.ScaledExp: (X**2, -X), fn.ShiftedSin: (X, sympy.pi / 4), fn.ShiftedCos: (X, sympy.Integer(1))}
+    args = arguments.get(kind, (X / 2,))
+    x = np.linspace(-0.9, 3, 14)
+    found = _numbers(kind(*args).diff(X), x)
+    np.testing.assert_allclose(found, _numbers(kind.definition(*args).diff(X), x), rtol=1e-13, atol=1e-16)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("silu", "sigmoid"),
+        ("softplus", "softplus"),
+        ("elu", "expm1"),
+        ("gelu", "erfc"),
+        ("tanh", "tanh"),
+        ("mish", "tanh of softplus"),
+        ("srelu", "one plus sin"),
+        ("sinerelu", "sinusoids"),
+        ("softsign", "cancelling fractions"),
+        ("crrelu", "common exponential"),
+    ],
+)
+def test_the_sweep_accepts_the_rules_that_the_catalog_needs(name, rule):
+    found = sweep(name, rule, points=160)
+    assert found.accepted, found
+
+
+def test_scaled_exp_rescues_the_last_digits():
+    x = np.linspace(37.0, 38.5, 301)
+    exact = reference.evaluate(X * sympy.exp(-(X**2) / 2), x, {})
+    plain = x * np.exp(-(x**2) / 2)
+    half = np.exp(-(x**2) / 4)
+    assert reference.relative_error(plain, exact).max() > 1e-12
+    assert reference.relative_error(x * half * half, exact).max() < 1e-12
+
+
+def test_an_unknown_rule_is_refused():
+    with pytest.raises(InputError, match="the rules are: sigmoid, .*but got 'nosuch'"):
+        sweep("relu", "nosuch")

@@ -1,0 +1,14 @@
+"""Kernels compiled by the tests are kept beside pytest's own cache, not in the user's."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def kernel_cache(pytestconfig):
+    path = pytestconfig.cache.mkdir("eafo-kernels")
+    path.chmod(0o700)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EAFO_CACHE", str(path))
+        yield path
