@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from eafo.errors import EafoError
     from eafo.kernels import emit
     from eafo.laws import Law
+    from eafo.theory.properties import of as properties
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,7 @@ __all__ = [
     "laws",
     "names",
     "nn",
+    "properties",
     "report",
     "search",
     "tasks",
@@ -52,12 +54,14 @@ _HOME = {
     "EafoError": "eafo.errors",
     "emit": "eafo.kernels",
     "Law": "eafo.laws",
+    "properties": "eafo.theory.properties:of",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
+        module, _, attribute = _HOME[name].partition(":")
+        return getattr(importlib.import_module(module), attribute or name)
     if name in __all__:
         return importlib.import_module(f"eafo.{name}")
     raise AttributeError(f"module 'eafo' has no attribute {name!r}")

@@ -6,7 +6,7 @@ import functools
 import html
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -191,7 +191,7 @@ def _corrected(base: Activation, law: Law, found: Correction) -> Activation:
     )
     made = Activation(f"{base.name} × {law}"[:80], expression, (*base.parameters, epsilon), provenance)
     known = catalog.get("crrelu")
-    return known if made.expression == known.expression else made
+    return replace(known, provenance=provenance) if made.expression == known.expression else made
 
 
 def _entropy_at(found: Correction, epsilon: float) -> EntropyAt:
