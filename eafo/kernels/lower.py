@@ -53,22 +53,24 @@ class Scalar:
         return Scalar(slope, self.parameters, self.learnable, self.without)
 
     def forward(self, precision: Precision) -> Program:
-        """The program of f."""
-        return _program(self, precision, (self.expression,), ("f",))
+        """Lower f."""
+        return _forward(self, precision)
 
     def backward(self, precision: Precision) -> Program:
-        """The program of f′ and of ∂f/∂θ for each learnable θ, terms shared."""
-        symbols = (VARIABLE, *self.learnable)
-        slopes = tuple(derivative(self.expression, s) for s in symbols)
-        return _program(self, precision, slopes, tuple(f"df/d{s.name}" for s in symbols))
+        """Lower f′ and ∂f/∂θ for each learnable θ to one program, terms shared."""
+        return _backward(self, precision)
 
 
 @functools.lru_cache(maxsize=512)
-def _program(
-    scalar: Scalar, precision: Precision, expressions: tuple[sympy.Expr, ...], names: tuple[str, ...]
-) -> Program:
-    finished = tuple(finish(e, scalar.without) for e in expressions)
-    return lower(finished, scalar.parameters, precision, names)
+def _forward(scalar: Scalar, precision: Precision) -> Program:
+    return lower([finish(scalar.expression, scalar.without)], scalar.parameters, precision, ["f"])
+
+
+@functools.lru_cache(maxsize=512)
+def _backward(scalar: Scalar, precision: Precision) -> Program:
+    symbols = (VARIABLE, *scalar.learnable)
+    slopes = [finish(derivative(scalar.expression, s), scalar.without) for s in symbols]
+    return lower(slopes, scalar.parameters, precision, [f"df/d{s.name}" for s in symbols])
 
 
 def lower(

@@ -221,7 +221,9 @@ def _common_exponential(node: Any) -> Any:
         return node
     return sympy.Add(
         *(
-            sympy.Add(*terms) if key == 1 else key * sympy.factor(sympy.Add(*(_without(t, key) for t in terms)))
+            sympy.Add(*terms)
+            if key == 1
+            else key * sympy.factor(sympy.Add(*(_without(t, key) for t in terms)))
             for key, terms in groups.items()
         )
     )

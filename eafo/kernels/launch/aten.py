@@ -18,9 +18,9 @@ class AtenRunner:
     """Plain torch operations on any device; half precisions compute in float32 and round once at the end."""
 
     def __init__(self, scalar: Scalar) -> None:
-        self._scalar = scalar
         self._learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
-        self._modules: dict[Precision, dict[str, Any]] = {}
+        # Made at once, so that torch.compile finds them made and does not trace their making.
+        self._modules = {p: _compile(scalar, p) for p in Precision}
         self._constants: dict[Any, torch.Tensor] = {}
 
     def forward(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> torch.Tensor:
@@ -45,16 +45,7 @@ class AtenRunner:
         if x.dtype not in (torch.float32, torch.float64):
             x = x.float()
         precision = Precision.FLOAT64 if x.dtype == torch.float64 else Precision.FLOAT32
-        if precision not in self._modules:
-            self._modules[precision] = self._compile(precision)
         return x, self._modules[precision][name]
-
-    def _compile(self, precision: Precision) -> dict[str, Any]:
-        """Run what is shown: the source is made of the closed set of operations and generated names."""
-        text = aten.source(self._scalar, precision)
-        module: dict[str, Any] = {}
-        exec(compile(text, "<eafo aten kernel>", "exec"), module)  # noqa: S102 - holds no text of a user's
-        return module
 
     def _tensors(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> list[torch.Tensor]:
         return [v.to(x.dtype) if isinstance(v, torch.Tensor) else self._constant(x, v) for v in values]
@@ -66,6 +57,13 @@ class AtenRunner:
         if key not in self._constants:
             self._constants[key] = x.new_full((), value)
         return self._constants[key]
+
+
+def _compile(scalar: Scalar, precision: Precision) -> dict[str, Any]:
+    """Run what is shown: the source is made of the closed set of operations and generated names."""
+    module: dict[str, Any] = {}
+    exec(compile(aten.source(scalar, precision), "<eafo aten kernel>", "exec"), module)  # noqa: S102 - no user's text
+    return module
 
 
 def _sum_like(elements: torch.Tensor, value: float | torch.Tensor) -> torch.Tensor:
