@@ -34,7 +34,7 @@ __all__ = [
 _WIDTH_WITHOUT_TERMINAL = 200
 
 
-class Interrupted(KeyboardInterrupt):
+class Interrupted(Exception):  # noqa: N818 - no error
     """Ctrl-C, with the line that says how to go on."""
 
 

@@ -59,7 +59,7 @@ def _report(error: BaseException) -> int:
         traceback.print_exception(error, file=sys.stderr)
     if isinstance(error, (BrokenPipeError, SystemExit)):
         return _leave_quietly(error)
-    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+    if isinstance(error, (Interrupted, KeyboardInterrupt, typer.Abort)):
         note(str(error) if isinstance(error, Interrupted) else "interrupted")
         return _INTERRUPTED
     usage = getattr(error, "format_message", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,6 @@ import typer
 from eafo.cli.options import Json, Workers
 from eafo.cli.output import heading, interruptible, make_directory, note, say, say_json, table
 from eafo.errors import InputError
-from eafo.formula import NAME
 
 if TYPE_CHECKING:
     from eafo.search import Comparison, Study
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["compare", "report", "search", "show_comparison", "show_study"]
 
 _STUDIES = Path("studies")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 Storage = Annotated[
     str | None,
     typer.Option("--storage", show_default="sqlite:///studies/NAME.db", help="An Optuna storage URL."),
@@ -86,7 +87,8 @@ def compare(  # noqa: PLR0917 - each is an option of the command
 
 def _comparison_path(save: str | None, task: str) -> Path:
     """Where the comparison will lie; checked before hours are spent on it."""
-    name = f"compare-{task}" if save is None else save
+    # A task of the user's own is called module:object.
+    name = "compare-" + re.sub(r"[^A-Za-z0-9_.-]", "-", task)[:48] if save is None else save
     path = _STUDIES / f"{_checked(name)}.json"
     make_directory(_STUDIES)
     number = 2
@@ -97,8 +99,10 @@ def _comparison_path(save: str | None, task: str) -> Path:
 
 
 def _checked(name: str) -> str:
-    if not NAME.fullmatch(name.replace("-", "_").replace(".", "_")) or name.startswith("."):
-        raise InputError("a name must be 1 to 32 letters, digits, - _ or ., and start with a letter", name)
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            "a name must be at most 64 letters, digits, - _ or ., the first a letter or digit", name
+        )
     return name
 
 

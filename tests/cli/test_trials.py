@@ -88,10 +88,12 @@ def test_report_names_what_is_known(eafo, tmp_path):
 
 def test_a_comparison_with_a_name_replaces_its_own_file(eafo, tmp_path):
     single = ("compare", "relu", "--task", "mnist1d-mlp", "--seeds", "1", "--epochs", "1", "--workers", "1")
-    for _ in range(2):
-        assert eafo(*single, "--save", "mine").status == 0
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "mine.json").write_text("an older one")
+    ran = eafo(*single, "--save", "mine")
     assert [p.name for p in (tmp_path / "studies").iterdir()] == ["mine.json"]
-    assert "—" in eafo(*single, "--save", "mine").out
+    assert [arm.estimate.low for arm in Comparison.load(tmp_path / "studies" / "mine.json").arms] == [None]
+    assert "—" in ran.out
 
 
 def test_an_unwritable_studies_folder_is_told_before_the_work(eafo, tmp_path):
