@@ -21,7 +21,9 @@ from eafo.reference import Exact, evaluate, oracle, relative_error, ulp_error
 
 def test_values_and_derivatives_of_crrelu():
     exact = oracle(get("crrelu"), [-1.0, 0.0, 2.0])
-    np.testing.assert_allclose(exact.value.high, [-0.01 * math.exp(-0.5), 0, 2 + 0.02 * math.exp(-2)], rtol=1e-15)
+    np.testing.assert_allclose(
+        exact.value.high, [-0.01 * math.exp(-0.5), 0, 2 + 0.02 * math.exp(-2)], rtol=1e-15
+    )
     np.testing.assert_allclose(exact.slope.high, [0, 0.01, 1 - 0.03 * math.exp(-2)], rtol=1e-15)
     np.testing.assert_allclose(
         exact.by_parameter["epsilon"].high, [-math.exp(-0.5), 0, 2 * math.exp(-2)], rtol=1e-15

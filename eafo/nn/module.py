@@ -78,7 +78,7 @@ class Module(torch.nn.Module):
         return fixed[name] if name in fixed else super().__getattr__(name)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """f(x) elementwise, of the shape and type of x.
+        """Compute f(x) elementwise, of the shape and type of x.
 
         Raises:
             InputError: x is not floating-point, or its channel dimension is missing or of another size.
@@ -108,7 +108,7 @@ class Module(torch.nn.Module):
         return shape
 
     def extra_repr(self) -> str:
-        """The formula, the fixed parameters, the channels."""
+        """Show the formula, the fixed parameters, the channels."""
         parts = [str(self.activation), *(f"{n}={v:g}" for n, v in self._fixed.items())]
         if self.channels is not None:
             parts.append(f"channels={self.channels}")
@@ -116,7 +116,7 @@ class Module(torch.nn.Module):
 
 
 def _to_raw(parameter: Parameter) -> float | None:
-    """The raw value that stands for the default; None where the domain is the whole line."""
+    """Give the raw value that stands for the default; None where the domain is the whole line."""
     lower, upper, value = parameter.domain.lower, parameter.domain.upper, parameter.default
     if math.isinf(lower) and math.isinf(upper):
         return None
@@ -127,10 +127,19 @@ def _to_raw(parameter: Parameter) -> float | None:
 
 
 def _from_raw(parameter: Parameter, raw: torch.Tensor) -> torch.Tensor:
-    """The smooth bijection from the whole line to the domain."""
+    """Map the whole line to the domain, smoothly; where rounding would reach an end, stop just before it."""
     lower, upper = parameter.domain.lower, parameter.domain.upper
     if math.isinf(upper):
-        return lower + torch.nn.functional.softplus(raw)
-    if math.isinf(lower):
-        return upper - torch.nn.functional.softplus(raw)
-    return lower + (upper - lower) * torch.sigmoid(raw)
+        value = lower + torch.nn.functional.softplus(raw)
+    elif math.isinf(lower):
+        value = upper - torch.nn.functional.softplus(raw)
+    else:
+        value = lower + (upper - lower) * torch.sigmoid(raw)
+    return value.clamp(*_innermost(lower, upper, raw.dtype))
+
+
+def _innermost(lower: float, upper: float, dtype: torch.dtype) -> tuple[float, float]:
+    """Give numbers of a type just inside an open interval; beside 0, the smallest normal one."""
+    kind = torch.finfo(dtype)
+    low = lower if math.isinf(lower) else lower + max(abs(lower) * kind.eps, kind.tiny)
+    return low, upper if math.isinf(upper) else upper - max(abs(upper) * kind.eps, kind.tiny)

@@ -42,7 +42,12 @@ def test_a_library_is_compiled_once_and_found_again(cache, monkeypatch):
 @needs_compiler
 @pytest.mark.parametrize(
     "damage",
-    [lambda data: data[:-1], lambda data: data[: len(data) // 2], lambda data: b"", lambda data: data[:99] + b"X" + data[100:]],
+    [
+        lambda data: data[:-1],
+        lambda data: data[: len(data) // 2],
+        lambda data: b"",
+        lambda data: data[:99] + b"X" + data[100:],
+    ],
     ids=["shorter", "half", "empty", "altered"],
 )
 def test_a_damaged_file_is_made_again(cache, damage):
@@ -79,7 +84,7 @@ def test_a_maker_that_fails_leaves_nothing(cache):
     def fail(_):
         raise BuildError("made to fail")
 
-    with pytest.raises(BuildError, match="made to fail"):
+    with pytest.raises(BuildError, match=r"made to fail"):
         build.cached("key", ".txt", fail)
     assert list(cache.iterdir()) == []
 
@@ -92,7 +97,7 @@ def test_without_openmp_it_still_compiles(cache, monkeypatch):
 
 @needs_compiler
 def test_a_source_that_does_not_compile_says_so(cache):
-    with pytest.raises(BuildError, match="the C\\+\\+ compiler must accept the kernel, but got '.*error"):
+    with pytest.raises(BuildError, match=r"the C\+\+ compiler must accept the kernel, but got '.*error"):
         build.load_cpp("int answer( { return; }")
 
 
@@ -118,7 +123,7 @@ def test_a_compiler_that_fails_is_an_error_of_one_line(monkeypatch, tmp_path, ca
     compiler.write_text("#!/bin/sh\necho no luck >&2\nexit 1\n")
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
-    with pytest.raises(BuildError, match="the C\\+\\+ compiler must accept the kernel, but got 'no luck'"):
+    with pytest.raises(BuildError, match=r"the C\+\+ compiler must accept the kernel, but got 'no luck'"):
         build.load_cpp(SOURCE)
 
 
@@ -130,17 +135,18 @@ def _without_compiler(monkeypatch):
 def test_without_a_compiler_auto_warns_once_and_uses_torch(monkeypatch, cache, no_kernels_kept, nothing_said):
     _without_compiler(monkeypatch)
     x = torch.linspace(-2, 2, 5)
-    with pytest.warns(KernelWarning, match="needs a C\\+\\+ compiler") as caught:
-        first = compile_kernel("crrelu")(x)
-        second = compile_kernel("silu")(x)
+    with pytest.warns(KernelWarning, match=r"needs a C\+\+ compiler") as caught:
+        found = [compile_kernel(name)(x) for name in ("crrelu", "silu")]
     assert len(caught) == 1
-    assert torch.equal(first, compile_kernel("crrelu", "aten")(x))
-    assert torch.equal(second, compile_kernel("silu", "aten")(x))
+    expected = [compile_kernel(name, "aten")(x) for name in ("crrelu", "silu")]
+    assert all(map(torch.equal, found, expected))
 
 
 def test_without_a_compiler_cpp_by_name_is_an_error(monkeypatch, cache, no_kernels_kept):
     _without_compiler(monkeypatch)
-    with pytest.raises(BuildError, match="the cpp backend needs a C\\+\\+ compiler, but got 'none'; install g\\+\\+"):
+    with pytest.raises(
+        BuildError, match=r"the cpp backend needs a C\+\+ compiler, but got 'none'; install g\+\+"
+    ):
         compile_kernel("crrelu", "cpp")(torch.ones(2))
 
 
@@ -148,9 +154,9 @@ def test_without_a_compiler_cpp_by_name_is_an_error(monkeypatch, cache, no_kerne
 def test_a_cache_that_others_may_write_is_refused(cache, mode, no_kernels_kept, nothing_said):
     cache.mkdir()
     cache.chmod(mode)
-    with pytest.raises(BuildError, match="the kernel cache must be writable by you alone.*chmod 700"):
+    with pytest.raises(BuildError, match=r"the kernel cache must be writable by you alone.*chmod 700"):
         build.cache_directory()
-    with pytest.warns(KernelWarning, match="writable by you alone"):
+    with pytest.warns(KernelWarning, match=r"writable by you alone"):
         found = compile_kernel("crrelu")(torch.ones(2))
     torch.testing.assert_close(found, compile_kernel("crrelu", "aten")(torch.ones(2)))
 
@@ -159,13 +165,13 @@ def test_a_cache_of_another_user_is_refused(cache, monkeypatch):
     cache.mkdir(mode=0o700)
     owner = cache.stat().st_uid
     monkeypatch.setattr(os, "getuid", lambda: owner + 1)
-    with pytest.raises(BuildError, match="the kernel cache must belong to you"):
+    with pytest.raises(BuildError, match=r"the kernel cache must belong to you"):
         build.cache_directory()
 
 
 def test_a_cache_that_is_a_file_is_refused(cache):
     cache.write_text("")
-    with pytest.raises(BuildError, match="the kernel cache must be a directory"):
+    with pytest.raises(BuildError, match=r"the kernel cache must be a directory"):
         build.cache_directory()
 
 

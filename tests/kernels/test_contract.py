@@ -9,7 +9,7 @@ import pytest
 import scipy.special
 import sympy
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from eafo import reference
 from eafo.activation import VARIABLE as X
@@ -29,28 +29,28 @@ DTYPES = [torch.float32, torch.float64]
 
 PEERS = {
     "arctan": torch.atan,
-    "celu": F.celu,
-    "elu": F.elu,
+    "celu": functional.celu,
+    "elu": functional.elu,
     "erf": torch.erf,
-    "gelu": F.gelu,
-    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "hardsigmoid": F.hardsigmoid,
-    "hardswish": F.hardswish,
-    "hardtanh": F.hardtanh,
+    "gelu": functional.gelu,
+    "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+    "hardsigmoid": functional.hardsigmoid,
+    "hardswish": functional.hardswish,
+    "hardtanh": functional.hardtanh,
     "identity": lambda x: x * 1,
-    "leaky_relu": lambda x: F.leaky_relu(x, 0.01),
-    "leaky_relu_squared": lambda x: F.leaky_relu(x, 0.5) ** 2,
-    "mish": F.mish,
-    "prelu": lambda x: F.prelu(x, x.new_tensor(0.25)),
-    "relu": F.relu,
-    "relu_squared": lambda x: F.relu(x) ** 2,
-    "selu": F.selu,
+    "leaky_relu": lambda x: functional.leaky_relu(x, 0.01),
+    "leaky_relu_squared": lambda x: functional.leaky_relu(x, 0.5) ** 2,
+    "mish": functional.mish,
+    "prelu": lambda x: functional.prelu(x, x.new_tensor(0.25)),
+    "relu": functional.relu,
+    "relu_squared": lambda x: functional.relu(x) ** 2,
+    "selu": functional.selu,
     "sigmoid": torch.sigmoid,
-    "silu": F.silu,
+    "silu": functional.silu,
     "sin": torch.sin,
-    "softplus": lambda x: F.softplus(x, threshold=40),
-    "softsign": F.softsign,
-    "swish": F.silu,
+    "softplus": lambda x: functional.softplus(x, threshold=40),
+    "softsign": functional.softsign,
+    "swish": functional.silu,
     "tanh": torch.tanh,
 }
 SEAMS = {"hardtanh": (-1, 1), "hardsigmoid": (-3, 3), "hardswish": (-3, 3), "srelu": (-2.21, 2.21)}
@@ -58,7 +58,9 @@ SEAMS = {"hardtanh": (-1, 1), "hardsigmoid": (-3, 3), "hardswish": (-3, 3), "sre
 
 def _points(name, count, dtype=torch.float64, width=4.0, seed=0):
     """Random points that keep their distance from the seams."""
-    x = (torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) * 2 - 1) * width
+    x = (
+        torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    ) * width
     for seam in SEAMS.get(name, (0.0,)):
         x = torch.where((x - seam).abs() < 0.02, torch.full_like(x, seam + 0.05), x)
     return x.to(dtype)
@@ -111,7 +113,9 @@ def test_float32_is_within_a_few_units_of_the_exact_value(name, backend):
     rounded = act.with_parameters(**{k: float(np.float32(v)) for k, v in act.defaults.items()})
     exact = reference.oracle(rounded, x.astype(np.float64)).value
     found = compile_kernel(rounded, backend)(torch.from_numpy(x)).numpy()
-    terms = reference.evaluate(largest_term(stabilise(act.expression)), x.astype(np.float64), rounded.defaults).high
+    terms = reference.evaluate(
+        largest_term(stabilise(act.expression)), x.astype(np.float64), rounded.defaults
+    ).high
     # x·exp(−x²/2) and the tanh form carry the rounding of their argument, which is up to 64 where |x| is 8.
     assert reference.ulp_error(found, exact, np.float32, scale=terms).max() <= 64
 

@@ -50,9 +50,9 @@ def test_a_cubin_is_compiled_once(monkeypatch):
 
 @needs_nvrtc
 def test_what_nvrtc_refuses_is_an_error_of_one_line():
-    with pytest.raises(BuildError, match="NVRTC must compile the kernel, but got '.*error: "):
+    with pytest.raises(BuildError, match=r"NVRTC must compile the kernel, but got '.*error: "):
         nvrtc.compile_cubin("garbage;", "sm_90")
-    with pytest.raises(InputError, match="an architecture must look like sm_90, but got '90'"):
+    with pytest.raises(InputError, match=r"an architecture must look like sm_90, but got '90'"):
         nvrtc.compile_cubin("", "90")
 
 
@@ -93,7 +93,10 @@ extern "C" void run_backward_{suffix}(unsigned blocks, const {real}* xs, const {
 
     def __call__(self, function, blocks, *arguments):
         call = getattr(self.library, function)
-        call.argtypes = [ctypes.c_uint, *(ctypes.c_longlong if isinstance(a, int) else ctypes.c_void_p for a in arguments)]
+        call.argtypes = [
+            ctypes.c_uint,
+            *(ctypes.c_longlong if isinstance(a, int) else ctypes.c_void_p for a in arguments),
+        ]
         call(blocks, *(a if isinstance(a, int) else a.ctypes.data for a in arguments))
 
 
@@ -145,7 +148,9 @@ def test_on_a_gpu_the_kernel_agrees_with_plain_operations(name, dtype):
     for backend in ("cuda", "aten"):
         kernel = compile_kernel(act, backend)
         leaf = x.clone().requires_grad_()
-        parameters = {p.name: torch.tensor(p.default, device="cuda", requires_grad=True) for p in act.learnable}
+        parameters = {
+            p.name: torch.tensor(p.default, device="cuda", requires_grad=True) for p in act.learnable
+        }
         y = kernel(leaf, **parameters)
         results.append([y, *torch.autograd.grad(y, [leaf, *parameters.values()], weight)])
     for found, expected in zip(*results, strict=True):

@@ -26,7 +26,9 @@ def test_generated_kernels_are_up_to_date(name, target):
     if os.environ.get("EAFO_UPDATE_GOLDEN") == "1":
         file.write_text(text, encoding="utf-8")
     kept = file.read_text(encoding="utf-8").splitlines()
-    difference = list(difflib.unified_diff(kept, text.splitlines(), f"kept {file.name}", "generated", lineterm=""))
+    difference = list(
+        difflib.unified_diff(kept, text.splitlines(), f"kept {file.name}", "generated", lineterm="")
+    )
     assert not difference, "\n".join(["EAFO_UPDATE_GOLDEN=1 writes it anew:", *difference])
 
 

@@ -63,12 +63,16 @@ def test_constants_are_folded_once_from_their_exact_values():
     constants = [s.value for s in program.instructions if s.operation is Operation.CONST]
     assert constants == [float((2 / np.longdouble(np.pi)) ** np.longdouble(0.5))]
     single = _lower(X * sympy.Rational(1, 10), precision=Precision.FLOAT32)
-    assert [s.value for s in single.instructions if s.operation is Operation.CONST] == [float(np.float32(0.1))]
+    assert [s.value for s in single.instructions if s.operation is Operation.CONST] == [
+        float(np.float32(0.1))
+    ]
 
 
 def test_sums_of_x_and_a_constant_stay_exact():
     assert str(_lower(X / 6 + sympy.Rational(1, 2))).count("div") == 0
-    constants = [s.value for s in _lower(X / 6 + sympy.Rational(1, 2)).instructions if s.operation is Operation.CONST]
+    constants = [
+        s.value for s in _lower(X / 6 + sympy.Rational(1, 2)).instructions if s.operation is Operation.CONST
+    ]
     assert constants == [3.0, 1 / 6]
 
 

@@ -79,9 +79,13 @@ def test_srelu_is_written_with_exact_differences():
     assert finish(derivative(stable, T)).has(X - T) or finish(derivative(stable, T)).has(T - X)
 
 
-@pytest.mark.parametrize("kind", [k for k in fn._Real.__subclasses__()], ids=lambda k: k.__name__)
+@pytest.mark.parametrize("kind", fn._Real.__subclasses__(), ids=lambda k: k.__name__)
 def test_derivatives_of_the_functions_are_those_of_their_definitions(kind):
-    arguments = {fn.ScaledExp: (X**2, -X), fn.ShiftedSin: (X, sympy.pi / 4), fn.ShiftedCos: (X, sympy.Integer(1))}
+    arguments = {
+        fn.ScaledExp: (X**2, -X),
+        fn.ShiftedSin: (X, sympy.pi / 4),
+        fn.ShiftedCos: (X, sympy.Integer(1)),
+    }
     args = arguments.get(kind, (X / 2,))
     x = np.linspace(-0.9, 3, 14)
     found = _numbers(kind(*args).diff(X), x)
@@ -118,5 +122,5 @@ def test_scaled_exp_rescues_the_last_digits():
 
 
 def test_an_unknown_rule_is_refused():
-    with pytest.raises(InputError, match="the rules are: sigmoid, .*but got 'nosuch'"):
+    with pytest.raises(InputError, match=r"the rules are: sigmoid, .*but got 'nosuch'"):
         sweep("relu", "nosuch")
