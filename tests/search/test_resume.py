@@ -30,8 +30,12 @@ MNIST = pytest.param(
 
 # Says a line for each training that is done; the test reads them, so that it waits for a fact and not for a time.
 _DRIVER = """
+import signal
 import sys
 from eafo.search import run
+
+# As in a terminal; a shell that runs the tests in the background has its children ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Lines:
