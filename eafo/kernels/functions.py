@@ -13,7 +13,9 @@ __all__ = [
     "Erfc",
     "Expm1",
     "Log1p",
+    "ScaledErfc",
     "ScaledExp",
+    "ScaledSigmoid",
     "ShiftedCos",
     "ShiftedSin",
     "Sigmoid",
@@ -199,6 +201,34 @@ class ScaledExp(_Real):
     def definition(p: Any, u: Any) -> sympy.Expr:
         """In elementary functions."""
         return p * sympy.exp(u)
+
+
+class ScaledSigmoid(_Real):
+    """p σ(u), computed so that a subnormal σ(u) does not cost p σ(u) its digits."""
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        """σ(u) by p, and p σ(u) σ(−u) by u."""
+        p, u = self.args
+        return Sigmoid(u) if argindex == 1 else p * Sigmoid(u) * Sigmoid(-u)
+
+    @staticmethod
+    def definition(p: Any, u: Any) -> sympy.Expr:
+        """In elementary functions."""
+        return p / (1 + sympy.exp(-u))
+
+
+class ScaledErfc(_Real):
+    """p erfc(u), computed so that a subnormal erfc(u) does not cost p erfc(u) its digits."""
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        """erfc(u) by p, and −2p/√π exp(−u²) by u."""
+        p, u = self.args
+        return Erfc(u) if argindex == 1 else p * Erfc(u).fdiff()
+
+    @staticmethod
+    def definition(p: Any, u: Any) -> sympy.Expr:
+        """In elementary functions."""
+        return p * sympy.erfc(u)
 
 
 def elementary(expression: sympy.Expr) -> sympy.Expr:

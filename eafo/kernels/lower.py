@@ -13,12 +13,11 @@ import sympy
 from eafo.activation import VARIABLE, Activation, derivative
 from eafo.errors import InputError
 from eafo.kernels import functions
+from eafo.kernels.expansion import EXPANSIONS, LARGEST_PRODUCT
 from eafo.kernels.program import Instruction, Operation, Precision, Program
 from eafo.kernels.stabilise import finish, stabilise
 
 __all__ = ["Scalar", "lower"]
-
-_LARGEST_PRODUCT = 16
 
 
 @dataclass(frozen=True)
@@ -217,6 +216,8 @@ class _Builder:
             operation, swapped = _RELATIONS[type(e)]
             left, right = self.value(e.lhs), self.value(e.rhs)
             return self.op(operation, right, left) if swapped else self.op(operation, left, right)
+        if type(e) in EXPANSIONS:
+            return EXPANSIONS[type(e)](self, e)
         return self._build_compound(e)
 
     def _build_compound(self, e: Any) -> int:  # noqa: PLR0911 - one case a kind of node
@@ -236,12 +237,6 @@ class _Builder:
             case sympy.ITE():
                 when, chosen, other = e.args
                 return self.value(sympy.Or(sympy.And(when, chosen), sympy.And(sympy.Not(when), other)))
-            case functions.ScaledExp():
-                return self._scaled_exp(e)
-            case functions.ShiftedSin() | functions.ShiftedCos():
-                return self._shifted(e)
-            case functions.TanhSoftplus() | functions.TanhSoftplusSlope():
-                return self._tanh_softplus(e)
         raise InputError("a kernel is built of known functions", str(e), "see eafo.kernels.program.Operation")
 
     def _sum(self, e: Any) -> int:
@@ -277,27 +272,12 @@ class _Builder:
             result = self.op(Operation.DIV, result, bottom)
         return self.op(Operation.NEG, result) if negate else result
 
-    def _scaled_exp(self, e: Any) -> int:
-        """(first factor · h) · other factors · h with h = exp(u/2): their own product might overflow where h is 0."""
-        p, u = e.args
-        half = self.op(Operation.EXP, self.value(u / 2))
-        factors = [f for f in sympy.Mul.make_args(p) if VARIABLE in f.free_symbols]
-        scale = sympy.Mul(*(f for f in sympy.Mul.make_args(p) if VARIABLE not in f.free_symbols))
-        single = [f.base if _is_small_power(f) else f for f in factors for _ in range(_times(f))]
-        first = self.op(Operation.MUL, self.value(single[0]), half)
-        values = [self.value(f) for f in single[1:]]
-        result = functools.reduce(lambda a, b: self.op(Operation.MUL, a, b), values, first)
-        if scale not in (1, -1):
-            result = self.op(Operation.MUL, result, self.value(scale))
-        result = self.op(Operation.MUL, result, half)
-        return self.op(Operation.NEG, result) if scale == -1 else result
-
     def _power(self, base: Any, exponent: Any) -> int:
         if exponent.could_extract_minus_sign():
             return self.op(Operation.DIV, self.const(1), self.value(base**-exponent))
-        if exponent.is_Integer and exponent <= _LARGEST_PRODUCT:
+        if exponent.is_Integer and exponent <= LARGEST_PRODUCT:
             return self._integer_power(self.value(base), int(exponent))
-        if exponent.is_Rational and exponent.q == 2 and exponent <= _LARGEST_PRODUCT:
+        if exponent.is_Rational and exponent.q == 2 and exponent <= LARGEST_PRODUCT:
             root = self.op(Operation.SQRT, self.value(base))
             whole = int(exponent - sympy.Rational(1, 2))
             return (
@@ -325,47 +305,6 @@ class _Builder:
         for chosen, when in reversed(pairs):
             result = self.op(Operation.SELECT, self.value(when), self.value(chosen), result)
         return result
-
-    def _shifted(self, e: Any) -> int:
-        """sin(s + r) = sin s + r cos s, with s + r = u + φ exactly up to r's own rounding (Knuth's two-sum)."""
-        u, phase = self.value(e.args[0]), sympy.N(e.args[1], 60)
-        high = self.round(float(phase))
-        hi, lo = self.const(high), self.const(phase - sympy.Float(high, 60))
-        s = self.op(Operation.ADD, u, hi)
-        back = self.op(Operation.SUB, s, u)
-        r = self.op(
-            Operation.ADD,
-            self.op(Operation.SUB, u, self.op(Operation.SUB, s, back)),
-            self.op(Operation.SUB, hi, back),
-        )
-        r = self.op(Operation.ADD, r, lo)
-        sine, cosine = self.op(Operation.SIN, s), self.op(Operation.COS, s)
-        if isinstance(e, functions.ShiftedSin):
-            return self.op(Operation.ADD, sine, self.op(Operation.MUL, r, cosine))
-        return self.op(Operation.SUB, cosine, self.op(Operation.MUL, r, sine))
-
-    def _tanh_softplus(self, e: Any) -> int:
-        """With t = exp(−|u|): N/(N + D), where N, D = 1 + 2t, 2t² for u ≥ 0 and t(t + 2), 2 for u < 0."""
-        u, one, two = self.value(e.args[0]), self.const(1), self.const(2)
-        add, mul, select = Operation.ADD, Operation.MUL, Operation.SELECT
-        t = self.op(Operation.EXP, self.op(Operation.NEG, self.op(Operation.ABS, u)))
-        right = self.op(Operation.LESS_EQUAL, self.const(0), u)
-        twice = self.op(add, t, t)
-        top = self.op(select, right, self.op(add, one, twice), self.op(mul, t, self.op(add, t, two)))
-        bottom = self.op(add, top, self.op(select, right, self.op(mul, twice, t), two))
-        if isinstance(e, functions.TanhSoftplus):
-            return self.op(Operation.DIV, top, bottom)
-        four = self.op(mul, self.const(4), self.op(mul, self.op(add, one, t), t))
-        slope = self.op(Operation.DIV, four, self.op(mul, bottom, bottom))
-        return self.op(mul, slope, self.op(select, right, t, one))
-
-
-def _is_small_power(e: Any) -> bool:
-    return bool(e.is_Pow and e.exp.is_Integer and 1 < e.exp <= _LARGEST_PRODUCT)
-
-
-def _times(e: Any) -> int:
-    return int(e.exp) if _is_small_power(e) else 1
 
 
 def _is_dyadic(number: Any) -> bool:

@@ -19,7 +19,9 @@ from eafo.kernels.functions import (
     Erfc,
     Expm1,
     Log1p,
+    ScaledErfc,
     ScaledExp,
+    ScaledSigmoid,
     ShiftedSin,
     Sigmoid,
     Softplus,
@@ -229,13 +231,18 @@ def _common_exponential(node: Any) -> Any:
     )
 
 
-def _scaled_exp(node: Any) -> Any:
-    if isinstance(node, sympy.Mul):
-        for factor in node.args:
-            rest = _without(node, factor)
-            if isinstance(factor, sympy.exp) and VARIABLE in rest.free_symbols:
-                return ScaledExp(rest, factor.args[0])
-    return node
+def _scaled(kind: Any, build: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """A rule that takes k(u) and the factors that depend on x beside it into one function."""
+
+    def apply(node: Any) -> Any:
+        if isinstance(node, sympy.Mul):
+            for factor in node.args:
+                rest = _without(node, factor)
+                if isinstance(factor, kind) and VARIABLE in rest.free_symbols:
+                    return build(apply(rest), factor.args[0])
+        return node
+
+    return apply
 
 
 #: Every rewrite, in the order in which they are applied.
@@ -255,7 +262,9 @@ RULES: tuple[Rule, ...] = (
     Rule("cancelling fractions", "terms that cancel exactly are cancelled on paper", "finish", _cancelling_fractions),
     Rule("cos of turns", "near a quarter turn, cos(π r) is sin(π (1/2 − r)) with an exact difference", "finish", _cos_of_turns),
     Rule("common exponential", "1 − x² beside exp(u) cancels at ±1; (1 − x)(1 + x) does not", "finish", _common_exponential),
-    Rule("scaled exp", "p exp(u) amplifies the rounding of a subnormal exp(u)", "finish", _scaled_exp),
+    Rule("scaled exp", "p exp(u) amplifies the rounding of a subnormal exp(u)", "finish", _scaled(sympy.exp, ScaledExp)),
+    Rule("scaled sigmoid", "p σ(u) amplifies the rounding of a subnormal σ(u)", "finish", _scaled(Sigmoid, ScaledSigmoid)),
+    Rule("scaled erfc", "p erfc(u) amplifies the rounding of a subnormal erfc(u)", "finish", _scaled(Erfc, ScaledErfc)),
 )  # fmt: skip
 
 

@@ -84,24 +84,10 @@ def test_the_three_agree_with_mpmath_on_ten_thousand_points(name, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", sorted(set(names()) - {"crrelu", "srelu", "sinerelu", "gelu", "gelu_tanh"}))
+@pytest.mark.parametrize("name", sorted(set(names()) - {"crrelu", "srelu", "sinerelu"}))
 def test_the_catalog_agrees_with_mpmath(name, backend):
     found = verify(_fully_learnable(name), backend, points=202)
     assert found.ok, found
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
-def test_gelu_agrees_with_mpmath_down_to_the_normal_numbers(name, backend):
-    # Further left the value is a product of x with a subnormal tail, and has lost digits.
-    act = get(name)
-    x = np.linspace(-37 if name == "gelu" else -21, 50, 300)
-    exact = reference.oracle(act, x)
-    leaf = torch.from_numpy(x).requires_grad_()
-    y = compile_kernel(act, backend)(leaf)
-    (slope,) = torch.autograd.grad(y.sum(), leaf)
-    assert reference.relative_error(y.detach().numpy(), exact.value).max() < 1e-12
-    assert reference.relative_error(slope.numpy(), exact.slope, scale=np.full_like(x, 1e-3)).max() < 1e-12
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

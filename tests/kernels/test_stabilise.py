@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sympy
+import torch
 
 from eafo import reference
 from eafo.activation import VARIABLE as X
 from eafo.activation import derivative
 from eafo.catalog import get, names
 from eafo.errors import InputError
+from eafo.kernels import compile_kernel, sweep
 from eafo.kernels import functions as fn
-from eafo.kernels import sweep
+from eafo.kernels.launch.aten import AtenRunner
+from eafo.kernels.lower import Scalar
 from eafo.kernels.stabilise import RULES, finish, stabilise
 
 T = sympy.Symbol("t", positive=True)
@@ -34,6 +37,15 @@ EXAMPLES = {
     "cos of turns": sympy.cos(sympy.pi * (X + 2) / 8),
     "common exponential": sympy.exp(-(X**2)) - X**2 * sympy.exp(-(X**2)),
     "scaled exp": X * sympy.exp(-(X**2) / 2),
+    "scaled sigmoid": X**2 * sympy.exp(X) / (1 + sympy.exp(X)) ** 2,
+    "scaled erfc": X * (1 + sympy.erf(X)),
+}
+
+PREREQUISITES = {
+    "one plus tanh": ["tanh"],
+    "tanh of softplus": ["tanh", "softplus"],
+    "scaled sigmoid": ["sigmoid"],
+    "scaled erfc": ["erfc"],
 }
 
 
@@ -45,7 +57,7 @@ def _numbers(expression, x):
 def test_a_rule_is_an_identity_and_does_something(rule):
     example = EXAMPLES[rule.name]
     others = [r.name for r in RULES if r is not rule]
-    prerequisites = {"one plus tanh": ["tanh"], "tanh of softplus": ["tanh", "softplus"]}.get(rule.name, [])
+    prerequisites = PREREQUISITES.get(rule.name, [])
     without = [name for name in others if name not in prerequisites]
     rewritten = finish(stabilise(example, without), without)
     assert rewritten != finish(stabilise(example, [*without, rule.name]), [*without, rule.name])
@@ -85,6 +97,8 @@ def test_derivatives_of_the_functions_are_those_of_their_definitions(kind):
         fn.ScaledExp: (X**2, -X),
         fn.ShiftedSin: (X, sympy.pi / 4),
         fn.ShiftedCos: (X, sympy.Integer(1)),
+        fn.ScaledSigmoid: (X**2, 2 * X),
+        fn.ScaledErfc: (X, 1 - X),
     }
     args = arguments.get(kind, (X / 2,))
     x = np.linspace(-0.9, 3, 14)
@@ -119,6 +133,21 @@ def test_scaled_exp_rescues_the_last_digits():
     half = np.exp(-(x**2) / 4)
     assert reference.relative_error(plain, exact).max() > 1e-12
     assert reference.relative_error(x * half * half, exact).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("name", "left", "right"), [("gelu", -38.6, -37.2), ("gelu_tanh", -21.7, -21.0), ("silu", -745, -705)]
+)
+def test_tails_keep_their_digits_down_to_the_last_subnormal(name, left, right):
+    act, x = get(name), np.linspace(left, right, 60)
+    exact = reference.oracle(act, x)
+    for backend in ("aten", "auto"):
+        found = compile_kernel(act, backend)(torch.from_numpy(x)).numpy()
+        assert reference.relative_error(found, exact.value).max() < 1e-12
+    plain = (
+        AtenRunner(Scalar.of(act, ["scaled sigmoid", "scaled erfc"])).forward(torch.from_numpy(x), ()).numpy()
+    )
+    assert reference.relative_error(plain, exact.value).max() > 1e-12
 
 
 def test_an_unknown_rule_is_refused():

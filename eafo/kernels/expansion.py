@@ -1,0 +1,147 @@
+"""How the functions that keep their digits are computed: each as a few operations of a program."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import sympy
+
+from eafo.activation import VARIABLE
+from eafo.kernels import functions as fn
+from eafo.kernels.program import Operation, Precision
+
+__all__ = ["EXPANSIONS", "LARGEST_PRODUCT", "Builder"]
+
+#: Integer powers up to this one are products.
+LARGEST_PRODUCT = 16
+#: Where the asymptotic series of erfc takes over, far from where erfc is subnormal, and how many terms follow the first.
+_ERFC_TAIL = {Precision.FLOAT32: (8, 5), Precision.FLOAT64: (16, 9)}
+
+
+class Builder(Protocol):
+    """What an expansion is given: it emits operations and hands back their positions."""
+
+    precision: Precision
+
+    def value(self, e: Any) -> int:
+        """Give the position of an expression's value."""
+        ...
+
+    def const(self, number: Any) -> int:
+        """Give the position of a number."""
+        ...
+
+    def op(self, operation: Operation, *operands: int) -> int:
+        """Emit an operation on earlier values."""
+        ...
+
+    def round(self, number: float) -> float:
+        """Give the nearest number of the program's precision."""
+        ...
+
+
+def scaled_exp(builder: Builder, e: Any) -> int:
+    """(first factor · h) · other factors · h with h = exp(u/2): their own product might overflow where h is 0."""
+    p, u = e.args
+    half = builder.op(Operation.EXP, builder.value(u / 2))
+    factors = [f for f in sympy.Mul.make_args(p) if VARIABLE in f.free_symbols]
+    scale = sympy.Mul(*(f for f in sympy.Mul.make_args(p) if VARIABLE not in f.free_symbols))
+    single = [f.base if _is_small_power(f) else f for f in factors for _ in range(_times(f))]
+    first = builder.op(Operation.MUL, builder.value(single[0]), half)
+    values = [builder.value(f) for f in single[1:]]
+    result = functools.reduce(lambda a, b: builder.op(Operation.MUL, a, b), values, first)
+    if scale not in (1, -1):
+        result = builder.op(Operation.MUL, result, builder.value(scale))
+    result = builder.op(Operation.MUL, result, half)
+    return builder.op(Operation.NEG, result) if scale == -1 else result
+
+
+def scaled_sigmoid(builder: Builder, e: Any) -> int:
+    """(p k) k/(1 + h²) with h = exp(−|u|/2) and k = 1 for u ≥ 0, h for u < 0."""
+    p, u, mul = builder.value(e.args[0]), builder.value(e.args[1]), Operation.MUL
+    h = builder.op(Operation.EXP, builder.op(mul, builder.op(Operation.ABS, u), builder.const(-sympy.S.Half)))
+    k = builder.op(
+        Operation.SELECT, builder.op(Operation.LESS_EQUAL, builder.const(0), u), builder.const(1), h
+    )
+    below = builder.op(Operation.ADD, builder.const(1), builder.op(mul, h, h))
+    return builder.op(Operation.DIV, builder.op(mul, builder.op(mul, p, k), k), below)
+
+
+def scaled_erfc(builder: Builder, e: Any) -> int:
+    """Compute p erfc(u), and (p h) h A(u)/(u √π) far out, with h = exp(−u²/2) and A the asymptotic series.
+
+    Abramowitz, Stegun, Handbook of mathematical functions, 7.1.23; the first term left out is below half a unit.
+    """
+    p, u, mul = builder.value(e.args[0]), builder.value(e.args[1]), Operation.MUL
+    start, terms = _ERFC_TAIL[builder.precision]
+    half = builder.op(Operation.EXP, builder.value(-(e.args[1] ** 2) / 2))
+    q = builder.op(Operation.DIV, builder.const(1), builder.op(mul, u, u))
+    series = builder.const(_erfc_coefficient(terms))
+    for k in reversed(range(terms)):
+        series = builder.op(Operation.ADD, builder.op(mul, series, q), builder.const(_erfc_coefficient(k)))
+    over = builder.op(Operation.DIV, series, builder.op(mul, u, builder.const(sympy.sqrt(sympy.pi))))
+    tail = builder.op(mul, builder.op(mul, builder.op(mul, p, half), over), half)
+    near = builder.op(mul, p, builder.op(Operation.ERFC, u))
+    return builder.op(Operation.SELECT, builder.op(Operation.LESS, builder.const(start), u), tail, near)
+
+
+def shifted(builder: Builder, e: Any) -> int:
+    """sin(s + r) = sin s + r cos s, with s + r = u + φ exactly up to r's own rounding (Knuth's two-sum)."""
+    u, phase = builder.value(e.args[0]), sympy.N(e.args[1], 60)
+    high = builder.round(float(phase))
+    hi, lo = builder.const(high), builder.const(phase - sympy.Float(high, 60))
+    s = builder.op(Operation.ADD, u, hi)
+    back = builder.op(Operation.SUB, s, u)
+    r = builder.op(
+        Operation.ADD,
+        builder.op(Operation.SUB, u, builder.op(Operation.SUB, s, back)),
+        builder.op(Operation.SUB, hi, back),
+    )
+    r = builder.op(Operation.ADD, r, lo)
+    sine, cosine = builder.op(Operation.SIN, s), builder.op(Operation.COS, s)
+    if isinstance(e, fn.ShiftedSin):
+        return builder.op(Operation.ADD, sine, builder.op(Operation.MUL, r, cosine))
+    return builder.op(Operation.SUB, cosine, builder.op(Operation.MUL, r, sine))
+
+
+def tanh_softplus(builder: Builder, e: Any) -> int:
+    """With t = exp(−|u|): N/(N + D), where N, D = 1 + 2t, 2t² for u ≥ 0 and t(t + 2), 2 for u < 0."""
+    u, one, two = builder.value(e.args[0]), builder.const(1), builder.const(2)
+    add, mul, select = Operation.ADD, Operation.MUL, Operation.SELECT
+    t = builder.op(Operation.EXP, builder.op(Operation.NEG, builder.op(Operation.ABS, u)))
+    right = builder.op(Operation.LESS_EQUAL, builder.const(0), u)
+    twice = builder.op(add, t, t)
+    top = builder.op(select, right, builder.op(add, one, twice), builder.op(mul, t, builder.op(add, t, two)))
+    bottom = builder.op(add, top, builder.op(select, right, builder.op(mul, twice, t), two))
+    if isinstance(e, fn.TanhSoftplus):
+        return builder.op(Operation.DIV, top, bottom)
+    four = builder.op(mul, builder.const(4), builder.op(mul, builder.op(add, one, t), t))
+    slope = builder.op(Operation.DIV, four, builder.op(mul, bottom, bottom))
+    return builder.op(mul, slope, builder.op(select, right, t, one))
+
+
+def _erfc_coefficient(k: int) -> Any:
+    """(−1)ᵏ (2k − 1)!!/2ᵏ."""
+    return (-1) ** k * sympy.factorial2(2 * k - 1) / sympy.Integer(2) ** k
+
+
+def _is_small_power(e: Any) -> bool:
+    return bool(e.is_Pow and e.exp.is_Integer and 1 < e.exp <= LARGEST_PRODUCT)
+
+
+def _times(e: Any) -> int:
+    return int(e.exp) if _is_small_power(e) else 1
+
+
+#: The functions that are no operation of their own.
+EXPANSIONS: dict[Any, Callable[[Builder, Any], int]] = {
+    fn.ScaledErfc: scaled_erfc,
+    fn.ScaledExp: scaled_exp,
+    fn.ScaledSigmoid: scaled_sigmoid,
+    fn.ShiftedCos: shifted,
+    fn.ShiftedSin: shifted,
+    fn.TanhSoftplus: tanh_softplus,
+    fn.TanhSoftplusSlope: tanh_softplus,
+}
