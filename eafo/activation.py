@@ -292,7 +292,10 @@ class Activation:
             expression = derivative(expression)
         kept = tuple(p for p in self.parameters if p.symbol in expression.free_symbols)
         return Activation(
-            f"{self.name}{'′' * order}", expression, kept, Provenance(steps=(f"d{order}/dx{order}",))
+            (self.name[: max(1, 80 - order)] + "′" * order)[:80],
+            expression,
+            kept,
+            Provenance(steps=(f"d{order}/dx{order}",)),
         )
 
     def pieces(self) -> tuple[Piece, ...]:

@@ -12,6 +12,7 @@ import sympy
 from sympy.core.function import AppliedUndef
 from sympy.printing.mathml import MathMLPresentationPrinter
 from sympy.printing.precedence import PRECEDENCE
+from sympy.printing.pretty.pretty import PrettyPrinter
 
 from eafo import formula
 from eafo.errors import EafoError
@@ -33,7 +34,18 @@ def text(expression: sympy.Basic) -> str:
 
 def pretty(expression: sympy.Basic) -> str:
     """Several lines of Unicode for a terminal."""
-    return str(sympy.pretty(formula.with_decimals(expression), use_unicode=True, wrap_line=False))
+    printer = _Pretty({"use_unicode": True, "wrap_line": False})
+    return str(printer.doprint(formula.with_decimals(expression)))
+
+
+class _Pretty(PrettyPrinter):
+    """SymPy's printer, with max and min as everybody writes them."""
+
+    def _print_Max(self, largest: sympy.Max) -> Any:
+        return self._print_Function(largest, func_name="max")
+
+    def _print_Min(self, smallest: sympy.Min) -> Any:
+        return self._print_Function(smallest, func_name="min")
 
 
 def latex(expression: sympy.Basic) -> str:

@@ -166,3 +166,7 @@ def test_any_variable_becomes_x() -> None:
 def test_bad_input_is_refused(make: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()  # type: ignore[operator]
+
+
+def test_the_derivative_of_a_long_name_has_a_name():
+    assert len(dataclasses.replace(eafo.get("gelu"), name="g" * 80).diff(2).name) == 80

@@ -68,3 +68,8 @@ def test_an_exponential_stays_above_the_line():
 
 def test_names_of_markup_are_escaped():
     assert read(sympy.Symbol("<b>&")) == "<b>&"
+
+
+def test_max_is_written_small_on_a_terminal():
+    assert pretty(sympy.Max(0, x)) == "max(0, x)"
+    assert pretty(sympy.Min(1, x)) == "min(1, x)"

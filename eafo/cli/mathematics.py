@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eafo.cli.options import Json
-from eafo.cli.output import console, note, say, say_json, write_text
+from eafo.cli.output import console, drawing, note, paragraph, say, say_json, write_text
 from eafo.errors import BuildError, InputError
 
 if TYPE_CHECKING:
@@ -39,32 +39,22 @@ def derive(
 
 
 def show_derivation(derivation: Derivation) -> None:
-    """The steps, the result and the findings, on standard output."""
-    from rich.padding import Padding  # noqa: PLC0415 - not needed for JSON
-    from rich.text import Text  # noqa: PLC0415
-
-    screen = console()
-    screen.print(Text(f"{derivation.base.name} × {derivation.law}", style="bold"), "")
+    """Print the steps, the result and the findings."""
+    paragraph(f"{derivation.base.name} × {derivation.law}", style="bold")
     for number, step in enumerate(derivation.steps, 1):
-        screen.print(Text(f"{number}. {step.name}", style="bold cyan"))
-        screen.print(Padding(Text(step.justification), (0, 0, 0, 3)))
-        screen.print(
-            Padding(Text(_formula(step.formula, screen.width - 6)), (1, 0, 1, 6)), no_wrap=True, crop=False
-        )
+        paragraph(f"{number}. {step.name}", style="bold cyan", above=1)
+        paragraph(step.justification, indent=3)
+        drawing(_formula(step.formula), indent=6)
         if step.verification:
-            screen.print(Padding(Text(f"✓ {step.verification}", style="green"), (0, 0, 0, 3)))
-        screen.print()
-    screen.print(Text("Result", style="bold cyan"))
-    _show_result(derivation)
+            paragraph(f"✓ {step.verification}", style="green", indent=3)
+    paragraph("Result", style="bold cyan", above=1)
+    drawing("\n".join(_result(derivation)), indent=3)
     for finding in derivation.findings:
-        screen.print(Padding(Text(f"• {finding}", style="yellow"), (0, 0, 0, 3)))
+        paragraph(f"• {finding}", style="yellow", indent=3)
 
 
-def _show_result(derivation: Derivation) -> None:
-    from rich.padding import Padding  # noqa: PLC0415 - as above
-    from rich.text import Text  # noqa: PLC0415
-
-    from eafo import rendering  # noqa: PLC0415
+def _result(derivation: Derivation) -> list[str]:
+    from eafo import rendering  # noqa: PLC0415 - as above
 
     lines = [
         f"correction  {rendering.text(derivation.correction)}",
@@ -74,15 +64,16 @@ def _show_result(derivation: Derivation) -> None:
     for parameter in derivation.activation.parameters:
         kind = "learnable, starts at" if parameter.learnable else "fixed at"
         lines.append(f"            {parameter.name} {kind} {parameter.default:g}")
-    console().print(Padding(Text("\n".join(lines)), (0, 0, 1, 3)))
+    return lines
 
 
-def _formula(expression: Any, width: int) -> str:
+def _formula(expression: Any) -> str:
     """The formula in two dimensions where it fits, else on one line."""
     from eafo import rendering  # noqa: PLC0415 - as above
 
     drawn = rendering.pretty(expression)
-    return drawn if max(map(len, drawn.splitlines())) <= width else rendering.text(expression)
+    fits = max(map(len, drawn.splitlines())) <= console().width - 8
+    return drawn if fits else rendering.text(expression)
 
 
 def wafbc(
@@ -151,6 +142,12 @@ def _verified(activation: Activation, target: str) -> Verification:
     """Code that is wrong is not written: its verification fails before."""
     from eafo import kernels  # noqa: PLC0415 - as above
 
+    if target == "cuda":
+        raise InputError(
+            "--verify runs the code on the processor, so the target must be cpp or aten",
+            target,
+            "all targets are printed from one program: verify cpp",
+        )
     verification = kernels.verify(activation, backend=target)
     if not verification.ok:
         raise BuildError("the generated code must agree with mpmath", repr(verification))

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Interrupted",
     "console",
+    "drawing",
     "heading",
     "interruptible",
     "make_directory",
     "note",
     "one_line",
+    "paragraph",
     "say",
     "say_json",
     "table",
@@ -32,6 +35,7 @@ __all__ = [
 
 #: Without a terminal there is no width to respect; tables then take what they need up to this.
 _WIDTH_WITHOUT_TERMINAL = 200
+_LONGEST_LINE = 110
 
 
 class Interrupted(Exception):  # noqa: N818 - no error
@@ -75,11 +79,29 @@ def say(text: str) -> None:
     print(text)
 
 
-def heading(text: str) -> None:
-    """A heading on standard output."""
+def paragraph(text: str, *, style: str = "", indent: int = 0, above: int = 0) -> None:
+    """Print a paragraph in lines that can be read, with blank lines above it."""
     from rich.text import Text  # noqa: PLC0415 - see console
 
-    console().print(Text(text, style="bold"))
+    screen = console()
+    margin = " " * indent
+    width = min(screen.width, _LONGEST_LINE)
+    hanging = margin + "  " if text[:2] in ("• ", "✓ ") else margin
+    lines = textwrap.wrap(
+        text, width, initial_indent=margin, subsequent_indent=hanging, break_on_hyphens=False
+    )
+    screen.print(Text("\n" * above + "\n".join(lines), style=style), soft_wrap=True)
+
+
+def drawing(text: str, *, indent: int) -> None:
+    """Print a formula of several lines as it is, with a blank line above and below."""
+    lines = (" " * indent + line for line in text.splitlines())
+    say("\n" + "\n".join(line.rstrip() for line in lines) + "\n")
+
+
+def heading(text: str) -> None:
+    """Print a heading."""
+    paragraph(text, style="bold")
 
 
 def say_json(document: Any) -> None:

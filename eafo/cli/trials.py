@@ -151,9 +151,9 @@ def _load(name: str, storage: str | None) -> Study | Comparison:
 
 def show_comparison(comparison: Comparison) -> None:
     """Print the arms, best first."""
-    from eafo.report.rows import cells, of_comparison  # noqa: PLC0415 - loads SymPy
+    from eafo.report.rows import cells, counted, of_comparison  # noqa: PLC0415 - loads SymPy
 
-    heading(f"{comparison.task}, {_counted(comparison.epochs, 'epoch')}: score")
+    heading(f"{comparison.task}, {counted(comparison.epochs, 'epoch')}: score")
     rows = of_comparison(comparison)
     columns = ("activation", "mean", "95 % interval", "deviation", "seeds", "seconds/training")
     body = [(r.label, *cells(r.estimate), "—" if r.seconds is None else f"{r.seconds:.1f}") for r in rows]
@@ -165,9 +165,9 @@ def show_comparison(comparison: Comparison) -> None:
 
 def show_study(study: Study) -> None:
     """Print the finished trials: complete ones first, best first."""
-    from eafo.report.rows import candidate, cells, standing  # noqa: PLC0415 - loads SymPy
+    from eafo.report.rows import candidate, cells, counted, standing  # noqa: PLC0415 - loads SymPy
 
-    heading(f"{study.name}: {_counted(len(study.trials), 'trial')} on {study.plan.task}")
+    heading(f"{study.name}: {counted(len(study.trials), 'trial')} on {study.plan.task}")
     columns = ("trial", "state", "candidate", "mean", "95 % interval", "deviation", "seeds")
     ranked = standing(study)
     body = [(str(t.number), t.state, candidate(t), *cells(t.estimate)) for t in ranked if t.estimate]
@@ -175,7 +175,3 @@ def show_study(study: Study) -> None:
     for trial in ranked:
         if trial.state == "failed":
             say(f"trial {trial.number} failed: {trial.reason}")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

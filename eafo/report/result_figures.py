@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from eafo.report.rows import Row
-from eafo.report.style import INK, figure, legend, look, styled
+from eafo.report.style import INK, figure, legend, look, styled, wrapped
 from eafo.search import Study
 from eafo.search.results import TrialResult
 
@@ -20,7 +20,7 @@ __all__ = ["history", "intervals", "parameters", "training"]
 def intervals(rows: Sequence[Row], score: str) -> Figure:
     """One line a row: its seeds as small dots, its mean, its 95 % interval."""
     with styled():
-        made = figure(height=1.1 + 0.42 * len(rows))
+        made = figure(height=1.1 + 0.46 * len(rows))
         axes = made.add_subplot()
         for place, row in enumerate(rows):
             chosen = look(row.index)
@@ -38,7 +38,7 @@ def intervals(rows: Sequence[Row], score: str) -> Figure:
             if estimate.low is not None and estimate.high is not None:
                 axes.plot([estimate.low, estimate.high], [place, place], color=chosen.colour, linewidth=2.4)
             axes.plot([estimate.mean], [place], marker=chosen.marker, color=chosen.colour, markersize=7)
-        axes.set_yticks(range(len(rows)), [row.label for row in rows])
+        axes.set_yticks(range(len(rows)), [wrapped(row.label, 26) for row in rows])
         axes.set(xlabel=score, ylim=(len(rows) - 0.5, -0.6))
         axes.grid(axis="y", visible=False)
         return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from eafo import catalog
@@ -12,7 +12,17 @@ from eafo.search.results import TrialResult
 from eafo.search.statistics import Estimate
 from eafo.tasks import Outcome
 
-__all__ = ["Row", "candidate", "cells", "leading", "of_comparison", "of_study", "standing", "text_form"]
+__all__ = [
+    "Row",
+    "candidate",
+    "cells",
+    "counted",
+    "leading",
+    "of_comparison",
+    "of_study",
+    "standing",
+    "text_form",
+]
 
 
 @dataclass(frozen=True)
@@ -48,10 +58,11 @@ class Row:
 
 def of_comparison(comparison: Comparison) -> list[Row]:
     """A row for each arm, best mean first; each keeps the look of its place in the list as it was given."""
+    labels = _labels([arm.activation for arm in comparison.arms])
     rows = [
         Row(
             index,
-            text_form(arm.activation),
+            labels[index],
             arm.activation,
             arm.estimate,
             arm.outcomes,
@@ -92,6 +103,29 @@ def candidate(trial: TrialResult) -> str:
     kind = trial.base if trial.law == "none" else f"{trial.base} × {trial.law}"
     values = ", ".join(f"{name}={value:.4g}" for name, value in trial.parameters)
     return f"{kind} ({values})" if values else kind
+
+
+def _labels(activations: Sequence[Activation]) -> list[str]:
+    """Names as short as may be while no two are alike."""
+    short = [_label(activation) for activation in activations]
+    return [s if short.count(s) == 1 else text_form(a) for s, a in zip(short, activations, strict=True)]
+
+
+def _label(activation: Activation) -> str:
+    text = text_form(activation)
+    if text.startswith(activation.name) or not activation.parameters or ";" in activation.name:
+        return text if activation.name in catalog.names() else activation.name
+    values = ", ".join(f"{name}={value:.4g}" for name, value in activation.defaults.items())
+    return f"{activation.name} ({values})"
+
+
+def counted(number: int, what: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "seed"), counted(3, "seed")
+    ('1 seed', '3 seeds')
+    """
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def text_form(activation: Activation) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-__all__ = ["GRID", "INK", "Look", "figure", "legend", "look", "styled"]
+__all__ = ["GRID", "INK", "Look", "figure", "legend", "look", "styled", "wrapped"]
 
 #: Stand-ins for the page's text and rule colours; `eafo.report.svg` replaces them by CSS variables.
 INK, GRID = "#1b1b1c", "#d4d4d5"
@@ -67,8 +68,18 @@ def legend(made: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if not labels:
         return
-    longest = max(map(len, labels))
+    labels = [wrapped(label, 60) for label in labels]
+    longest = max(len(line) for label in labels for line in label.splitlines())
     columns = max(1, min(len(labels), int(made.get_figwidth() * 11 / (longest + 7))))
-    rows = -(-len(labels) // columns)
-    made.set_figheight(made.get_figheight() + 0.21 * rows)
+    lines = sum(label.count("\n") + 1 for label in labels)
+    made.set_figheight(made.get_figheight() + 0.21 * -(-lines // columns))
     made.legend(handles, labels, loc="outside upper left", ncols=columns)
+
+
+def wrapped(label: str, width: int) -> str:
+    r"""A label in lines of at most this width, three at most: a formula may be long.
+
+    >>> wrapped("one two three four five", 9)
+    'one two\nthree\nfour five'
+    """
+    return "\n".join(textwrap.wrap(label, width, max_lines=3, placeholder=" …"))

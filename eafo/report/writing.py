@@ -18,7 +18,7 @@ from eafo.report.album import Album
 from eafo.report.page import Page, Section, render
 from eafo.report.provenance import comparison_command, plan_toml, task_description, versions
 from eafo.report.results import Part, curve_section, learned_section, results_section
-from eafo.report.rows import Row, candidate, leading, of_comparison, of_study
+from eafo.report.rows import Row, candidate, counted, leading, of_comparison, of_study
 from eafo.search import Comparison, Study
 
 __all__ = ["write"]
@@ -131,15 +131,15 @@ def _leader(rows: Sequence[Row]) -> str:
 
 def _study_summary(study: Study) -> str:
     states = [t.state for t in study.trials]
-    counted = f"{len(states)} trials: " + ", ".join(
+    count = f"{counted(len(states), 'trial')}: " + ", ".join(
         f"{states.count(s)} {s}" for s in ("complete", "pruned", "failed")
     )
     unfinished = f"; {study.unfinished} unfinished" if study.unfinished else ""
     if "complete" not in states:
-        return f"{counted}{unfinished}. No trial is complete yet."
+        return f"{count}{unfinished}. No trial is complete yet."
     best = study.best
     return (
-        f"{counted}{unfinished}. The best is trial {best.number}, {candidate(best)}, with {best.estimate}. The best of many is "
+        f"{count}{unfinished}. The best is trial {best.number}, {candidate(best)}, with {best.estimate}. The best of many is "
         "flattered by the choice: a claim needs fresh seeds."
     )
 

@@ -38,6 +38,10 @@ bases = ["relu"]
         (["wafbc", "nosuch"], "a law must be one of"),
         (["emit", "nosuch"], "a catalog name or a formula"),
         (["emit", "crrelu", "--target", "fortran"], "fortran"),
+        (
+            ["emit", "crrelu", "--target", "cuda", "--verify"],
+            "the target must be cpp or aten, but got 'cuda'",
+        ),
         (["compare", "relu", "gelu", "--task", "nosuch"], "a task must be one of .*, but got 'nosuch'"),
         (["compare", "relu", "nosuch"], "a catalog name or a formula"),
         (["compare", "relu", "relu"], "must differ"),

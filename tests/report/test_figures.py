@@ -126,3 +126,11 @@ def test_dollars_in_a_name_are_no_formula(comparison):
     drawn = result_figures.intervals([replace(row, label="$\\frac{1$ & <b>")], "score")
     with styled():
         assert "$\\frac{1$ &amp; &lt;b&gt;" in svg.inline(drawn, "name", "title", "description")
+
+
+def test_labels_are_short_and_no_two_alike(comparison):
+    near = [catalog.get("crrelu", epsilon=e) for e in (0.1, 0.1000001)]
+    derived = replace(catalog.get("mish"), name="mish × normal")
+    arms = tuple(replace(comparison.arms[0], activation=a) for a in (*near, derived, catalog.get("x*sin(x)")))
+    labels = [row.label for row in of_comparison(replace(comparison, arms=arms))]
+    assert labels == ["crrelu(epsilon=0.1)", "crrelu(epsilon=0.1000001)", "mish × normal", "x*sin(x)"]

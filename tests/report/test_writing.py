@@ -101,7 +101,7 @@ def test_the_table_gives_mean_interval_deviation_and_seeds(comparison, tmp_path,
 def test_the_summary_claims_no_more_than_the_intervals(comparison, tmp_path, inspect):
     words = inspect(report.write(comparison, tmp_path)).words
     assert "crrelu has the highest mean" in words
-    assert "Intervals that overlap with it: x/(1 + exp(-beta*x)); beta=2.0, relu." in words
+    assert "Intervals that overlap with it: x*sigmoid(beta*x); beta=2, relu." in words
 
 
 def test_a_single_seed_gets_no_interval(comparison, tmp_path, inspect):
@@ -120,7 +120,7 @@ def test_nothing_finished_is_said_and_not_drawn(comparison, tmp_path, inspect):
 def test_a_study_without_a_complete_trial_says_so(study, tmp_path, inspect):
     failed = replace(study, trials=tuple(t for t in study.trials if t.state == "failed"))
     words = inspect(report.write(failed, tmp_path)).words
-    assert "1 trials: 0 complete, 0 pruned, 1 failed; 1 unfinished. No trial is complete yet." in words
+    assert "1 trial: 0 complete, 0 pruned, 1 failed; 1 unfinished. No trial is complete yet." in words
 
 
 def test_a_study_shows_a_later_comparison_below(study, comparison, tmp_path, inspect):
@@ -182,3 +182,11 @@ def test_no_half_written_file_is_left(comparison, tmp_path):
         report.write(comparison, tmp_path)
     assert [p for p in tmp_path.iterdir() if p.name.endswith(".tmp")] == []
     assert list(Path(tmp_path).glob(".*")) == []
+
+
+def test_long_names_leave_room_for_the_curves(comparison, tmp_path):
+    long = [replace(get("crrelu", epsilon=0.1 * i), name=f"{i} " + "long " * 15 + "x" * 3) for i in range(4)]
+    arms = tuple(replace(comparison.arms[0], activation=activation) for activation in long)
+    report.write(replace(comparison, arms=arms), tmp_path)
+    # A figure whose labels leave no room warns, and a warning is an error here.
+    assert (tmp_path / "training.png").stat().st_size > 10_000
