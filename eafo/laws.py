@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +27,7 @@ class Law:
         name: its text form with all parameters, ``"normal(0, 2)"``.
         density: p(x) on the support.
         cdf: F(x) on the support; F′ = p.
+        survival: 1 − F(x) on the support, in a form that does not cancel where there is one.
         quantile: F⁻¹(u) for 0 < u < 1, in the symbol `Law.U`.
         lower: the support's lower end, ``-oo`` where it has none.
         upper: the support's upper end, ``oo`` where it has none.
@@ -38,11 +38,12 @@ class Law:
     name: str
     density: sympy.Expr
     cdf: sympy.Expr
+    survival: sympy.Expr
     quantile: sympy.Expr
     lower: sympy.Expr
     upper: sympy.Expr
     entropy: sympy.Expr
-    source: tuple[str, tuple[float, ...]]
+    source: tuple[str, tuple[sympy.Expr, ...]]
 
     #: The probability at which a quantile is taken.
     U = sympy.Symbol("u", positive=True)
@@ -69,15 +70,16 @@ class Law:
         """
         if self.lower.is_infinite and self.upper.is_infinite:
             return self.cdf
-        # F is increasing, so clipping its continuation needs no condition; it is linear for the uniform law.
-        return sympy.Max(0, sympy.Min(1, self.cdf))
+        # F is increasing, and so is its continuation: clipping needs no condition.
+        clipped = self.cdf if self.upper.is_infinite else sympy.Min(1, self.cdf)
+        return clipped if self.lower.is_infinite else sympy.Max(0, clipped)
 
     def frozen(self) -> Any:
         """The same law as a frozen `scipy.stats` distribution: the independent route of the checks."""
         import scipy.stats  # noqa: PLC0415 - 0.8 s to load, needed for sampling and checks alone
 
         kind, arguments = self.source
-        return getattr(scipy.stats, kind)(*arguments)
+        return getattr(scipy.stats, kind)(*map(float, arguments))
 
     def sample(self, size: int, seed: int) -> npt.NDArray[np.float64]:
         """Draw `size` independent values, repeatably."""
@@ -90,78 +92,125 @@ class Law:
 LawLike = str | Law
 
 
-def _normal(mean: Any, deviation: Any, raw: tuple[float, float]) -> dict[str, Any]:
-    z = (x - mean) / deviation
+def _normal(mean: Any, deviation: Any) -> dict[str, Any]:
+    # Expanded, since SymPy's limit of erf needs its argument so.
+    z = sympy.expand((x - mean) / (deviation * sympy.sqrt(2)))
     return {
-        "density": sympy.exp(-(z**2) / 2) / (deviation * sympy.sqrt(2 * sympy.pi)),
-        # Expanded, since SymPy's limit of erf needs its argument so.
-        "cdf": (1 + sympy.erf(sympy.expand(z / sympy.sqrt(2)))) / 2,
+        "density": sympy.exp(-(((x - mean) / deviation) ** 2) / 2) / (deviation * sympy.sqrt(2 * sympy.pi)),
+        "cdf": (1 + sympy.erf(z)) / 2,
+        "survival": sympy.erfc(z) / 2,
         "quantile": mean + deviation * sympy.sqrt(2) * sympy.erfinv(2 * Law.U - 1),
         "entropy": sympy.log(2 * sympy.pi * sympy.E * deviation**2) / 2,
-        "source": ("norm", raw),
+        "source": ("norm", (mean, deviation)),
     }
 
 
-def _logistic(mean: Any, scale: Any, raw: tuple[float, float]) -> dict[str, Any]:
+def _logistic(mean: Any, scale: Any) -> dict[str, Any]:
     z = (x - mean) / scale
     return {
         # The same as e^{-z} / (1 + e^{-z})², without overflow on either side.
         "density": 1 / (4 * scale * sympy.cosh(z / 2) ** 2),
         "cdf": 1 / (1 + sympy.exp(-z)),
+        "survival": 1 / (1 + sympy.exp(z)),
         "quantile": mean + scale * sympy.log(Law.U / (1 - Law.U)),
         "entropy": sympy.log(scale) + 2,
-        "source": ("logistic", raw),
+        "source": ("logistic", (mean, scale)),
     }
 
 
-def _laplace(mean: Any, scale: Any, raw: tuple[float, float]) -> dict[str, Any]:
+def _laplace(mean: Any, scale: Any) -> dict[str, Any]:
     z, u = (x - mean) / scale, Law.U
     return {
         "density": sympy.exp(-sympy.Abs(z)) / (2 * scale),
         "cdf": sympy.Piecewise((1 - sympy.exp(-z) / 2, x > mean), (sympy.exp(z) / 2, True)),
+        "survival": sympy.Piecewise((sympy.exp(-z) / 2, x > mean), (1 - sympy.exp(z) / 2, True)),
         "quantile": mean
         - scale * sympy.sign(u - sympy.S.Half) * sympy.log(1 - 2 * sympy.Abs(u - sympy.S.Half)),
         "entropy": sympy.log(2 * scale) + 1,
-        "source": ("laplace", raw),
+        "source": ("laplace", (mean, scale)),
     }
 
 
-def _cauchy(location: Any, scale: Any, raw: tuple[float, float]) -> dict[str, Any]:
+def _cauchy(location: Any, scale: Any) -> dict[str, Any]:
     z = (x - location) / scale
     return {
         "density": 1 / (sympy.pi * scale * (1 + z**2)),
         "cdf": sympy.atan(z) / sympy.pi + sympy.S.Half,
+        "survival": sympy.S.Half - sympy.atan(z) / sympy.pi,
         "quantile": location + scale * sympy.tan(sympy.pi * (Law.U - sympy.S.Half)),
         "entropy": sympy.log(4 * sympy.pi * scale),
-        "source": ("cauchy", raw),
+        "source": ("cauchy", (location, scale)),
     }
 
 
-def _uniform(lower: Any, upper: Any, raw: tuple[float, float]) -> dict[str, Any]:
+def _gumbel(location: Any, scale: Any) -> dict[str, Any]:
+    z = (x - location) / scale
+    return {
+        "density": sympy.exp(-z - sympy.exp(-z)) / scale,
+        "cdf": sympy.exp(-sympy.exp(-z)),
+        "survival": 1 - sympy.exp(-sympy.exp(-z)),
+        "quantile": location - scale * sympy.log(-sympy.log(Law.U)),
+        "entropy": sympy.log(scale) + sympy.EulerGamma + 1,
+        "source": ("gumbel_r", (location, scale)),
+    }
+
+
+def _uniform(lower: Any, upper: Any) -> dict[str, Any]:
     return {
         "density": 1 / (upper - lower),
         "cdf": sympy.expand((x - lower) / (upper - lower)),
+        "survival": sympy.expand((upper - x) / (upper - lower)),
         "quantile": lower + (upper - lower) * Law.U,
         "lower": lower,
         "upper": upper,
         "entropy": sympy.log(upper - lower),
-        "source": ("uniform", (raw[0], raw[1] - raw[0])),
+        "source": ("uniform", (lower, upper - lower)),
+    }
+
+
+def _exponential(scale: Any) -> dict[str, Any]:
+    return {
+        "density": sympy.exp(-x / scale) / scale,
+        "cdf": 1 - sympy.exp(-x / scale),
+        "survival": sympy.exp(-x / scale),
+        "quantile": -scale * sympy.log(1 - Law.U),
+        "lower": sympy.S.Zero,
+        "entropy": sympy.log(scale) + 1,
+        "source": ("expon", (sympy.S.Zero, scale)),
+    }
+
+
+def _half_normal(deviation: Any) -> dict[str, Any]:
+    z = x / (deviation * sympy.sqrt(2))
+    return {
+        "density": sympy.sqrt(2 / sympy.pi) * sympy.exp(-(z**2)) / deviation,
+        "cdf": sympy.erf(z),
+        "survival": sympy.erfc(z),
+        "quantile": deviation * sympy.sqrt(2) * sympy.erfinv(Law.U),
+        "lower": sympy.S.Zero,
+        "entropy": sympy.log(sympy.pi * deviation**2 / 2) / 2 + sympy.S.Half,
+        "source": ("halfnorm", (sympy.S.Zero, deviation)),
     }
 
 
 @dataclass(frozen=True)
 class _Family:
-    build: Callable[[Any, Any, tuple[float, float]], dict[str, Any]]
-    parameters: tuple[str, str]
-    defaults: tuple[float, float] = (0.0, 1.0)
+    """How a law is built from its parameters, of which those in `positive` must be."""
+
+    build: Callable[..., dict[str, Any]]
+    defaults: dict[str, float]
+    positive: str = "scale"
 
 
 _FAMILIES: dict[str, _Family] = {
-    "cauchy": _Family(_cauchy, ("location", "scale")),
-    "laplace": _Family(_laplace, ("mean", "scale")),
-    "logistic": _Family(_logistic, ("mean", "scale")),
-    "normal": _Family(_normal, ("mean", "deviation")),
-    "uniform": _Family(_uniform, ("lower", "upper"), (-1.0, 1.0)),
+    "cauchy": _Family(_cauchy, {"location": 0.0, "scale": 1.0}),
+    "exponential": _Family(_exponential, {"scale": 1.0}),
+    "gumbel": _Family(_gumbel, {"location": 0.0, "scale": 1.0}),
+    "half_normal": _Family(_half_normal, {"deviation": 1.0}, "deviation"),
+    "laplace": _Family(_laplace, {"mean": 0.0, "scale": 1.0}),
+    "logistic": _Family(_logistic, {"mean": 0.0, "scale": 1.0}),
+    "normal": _Family(_normal, {"mean": 0.0, "deviation": 1.0}, "deviation"),
+    "uniform": _Family(_uniform, {"lower": -1.0, "upper": 1.0}, ""),
 }
 
 
@@ -169,7 +218,7 @@ def names() -> tuple[str, ...]:
     """The names of the laws.
 
     >>> names()
-    ('cauchy', 'laplace', 'logistic', 'normal', 'uniform')
+    ('cauchy', 'exponential', 'gumbel', 'half_normal', 'laplace', 'logistic', 'normal', 'uniform')
     """
     return tuple(_FAMILIES)
 
@@ -179,11 +228,12 @@ def get(law: LawLike) -> Law:
 
     Args:
         law: ``"normal"``, ``"normal(0, 2)"``, ``"laplace(scale=0.5)"``, or a `Law`, returned as it is. Parameters:
-            normal(mean, deviation), logistic(mean, scale), laplace(mean, scale), cauchy(location, scale), uniform(lower,
-            upper). Standard ones where not given; uniform on (−1, 1).
+            normal(mean, deviation), logistic(mean, scale), laplace(mean, scale), cauchy(location, scale),
+            gumbel(location, scale), uniform(lower, upper), exponential(scale), half_normal(deviation). Standard ones
+            where not given; uniform on (−1, 1).
 
     Raises:
-        InputError: an unknown name, an unknown or missing parameter, a scale that is not positive.
+        InputError: an unknown name, an unknown or doubled parameter, a scale that is not positive.
 
     >>> str(get("normal(0, 2)")), get("logistic").cdf
     ('normal(0, 2)', 1/(1 + exp(-x)))
@@ -196,28 +246,26 @@ def get(law: LawLike) -> Law:
     if call is None or call[0] not in _FAMILIES:
         raise InputError("a law must be one of " + ", ".join(_FAMILIES), law, "for example normal(0, 2)")
     name, positional, named = call
-    values = _arguments(law, _FAMILIES[name], positional, named)
-    exact = (sympy.Rational(repr(values[0])), sympy.Rational(repr(values[1])))
-    shown = name if values == _FAMILIES[name].defaults else f"{name}({values[0]:.12g}, {values[1]:.12g})"
-    return Law(
-        **{"name": shown, "lower": -sympy.oo, "upper": sympy.oo, **_FAMILIES[name].build(*exact, values)}
+    family = _FAMILIES[name]
+    values = _arguments(law, family, positional, named)
+    exact = {n: sympy.Rational(repr(v)) for n, v in values.items()}
+    shown = (
+        name if values == family.defaults else f"{name}({', '.join(f'{v:.12g}' for v in values.values())})"
     )
+    line = {"lower": -sympy.oo, "upper": sympy.oo}
+    return Law(name=shown, **{**line, **family.build(**exact)})
 
 
 def _arguments(
     text: str, family: _Family, positional: list[str], named: dict[str, float]
-) -> tuple[float, float]:
-    known = ", ".join(family.parameters)
-    if len(positional) > 2 or named.keys() - set(family.parameters[len(positional) :]):
-        raise InputError(f"the parameters of this law are {known}, each given once", text)
-    given = formula.parse_assignments(
-        ",".join(f"{n}={v}" for n, v in zip(family.parameters, positional, strict=False))
-    )
-    filled = {**dict(zip(family.parameters, family.defaults, strict=True)), **given, **named}
-    first, second = (filled[n] for n in family.parameters)
-    if family.parameters == ("lower", "upper"):
-        if not first < second:
-            raise InputError("a uniform law's lower end must lie below its upper end", text)
-    elif not second > 0 or not math.isfinite(second):
-        raise InputError(f"a law's {family.parameters[1]} must be positive", text)
-    return first, second
+) -> dict[str, float]:
+    known = list(family.defaults)
+    if len(positional) > len(known) or named.keys() - set(known[len(positional) :]):
+        raise InputError(f"the parameters of this law are {', '.join(known)}, each given once", text)
+    given = formula.parse_assignments(",".join(f"{n}={v}" for n, v in zip(known, positional, strict=False)))
+    values = {**family.defaults, **given, **named}
+    if family.positive and not values[family.positive] > 0:
+        raise InputError(f"a law's {family.positive} must be positive", text)
+    if "upper" in values and not values["lower"] < values["upper"]:
+        raise InputError("a uniform law's lower end must lie below its upper end", text)
+    return values

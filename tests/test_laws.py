@@ -18,6 +18,9 @@ FORMS = [
     "laplace(2, 3)",
     "cauchy(scale=0.25)",
     "uniform(0, 3)",
+    "gumbel(1, 2)",
+    "exponential(scale=3)",
+    "half_normal(0.5)",
 ]
 U = np.linspace(0.001, 0.999, 333)
 
@@ -36,6 +39,7 @@ def test_equals_scipy(form: str) -> None:
     )  # type: ignore[operator]
     np.testing.assert_allclose(function(law.cdf, x)(points), peer.cdf(points), rtol=1e-12)  # type: ignore[operator]
     np.testing.assert_allclose(function(law.quantile, law.U)(U), points, rtol=1e-10, atol=1e-12)  # type: ignore[operator]
+    np.testing.assert_allclose(function(law.survival, x)(points), peer.sf(points), rtol=1e-12)  # type: ignore[operator]
     assert float(law.entropy) == pytest.approx(float(peer.entropy()), rel=1e-8)
     wide = np.linspace(-60, 60, 999)
     np.testing.assert_allclose(function(law.cdf_everywhere(), x)(wide), peer.cdf(wide), atol=1e-14)  # type: ignore[operator]
@@ -70,7 +74,7 @@ def test_samples_repeat() -> None:
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        ("nosuch", "one of cauchy, laplace"),
+        ("nosuch", "one of cauchy, exponential"),
         ("normal(", "one of"),
         ("normal(0, -1)", "deviation must be positive"),
         ("normal(0, 0)", "deviation must be positive"),
@@ -80,6 +84,8 @@ def test_samples_repeat() -> None:
         ("normal(a, 1)", "name=number"),
         ("uniform(1, 0)", "lower end"),
         ("uniform(1, 1)", "lower end"),
+        ("exponential(-1)", "scale must be positive"),
+        ("exponential(1, 2)", "parameters of this law are scale"),
         (3, "text form or a Law"),
     ],
 )

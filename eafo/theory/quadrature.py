@@ -89,7 +89,7 @@ def expectation(
     def integrand(x: Any) -> Any:
         weight = np.asarray(density(x))
         product = np.zeros_like(weight)
-        some = weight != 0
+        some = np.isfinite(x) & (weight != 0)
         product[some] = weight[some] * function(x[some])
         return product
 

@@ -71,7 +71,7 @@ def under_range(law: Law, lower: float, upper: float) -> Worst:
     ends = {end: sympy.limit(_near(law.cdf, end), VARIABLE, end) for end in (law.lower, law.upper)}
     constants = sympy.solve([A + B * ends[law.lower] - a, A + B * ends[law.upper] - b], [A, B], dict=True)[0]
     expression = sympy.expand((A + B * law.cdf_everywhere()).subs(constants))
-    expression = _clipped_line(law, a, b) if expression.has(sympy.Max) else sympy.piecewise_fold(expression)
+    expression = _clipped(law, a, b) if expression.has(sympy.Max) else sympy.piecewise_fold(expression)
     return Worst(
         expression=expression,
         differential=sympy.Eq(left, C),
@@ -86,9 +86,10 @@ def _near(expression: sympy.Expr, end: sympy.Expr) -> sympy.Expr:
     return branch_at(expression, sympy.Integer(10) ** 9 * sympy.sign(end)) if end.is_infinite else expression
 
 
-def _clipped_line(law: Law, a: sympy.Rational, b: sympy.Rational) -> sympy.Expr:
-    """A + (b − a) clip(F, 0, 1), with the factor taken inside so that it reads as a clipped line."""
-    return sympy.Min(b, sympy.Max(a, sympy.expand(a + (b - a) * law.cdf)))
+def _clipped(law: Law, a: sympy.Rational, b: sympy.Rational) -> sympy.Expr:
+    """The line a + (b − a) F with F clipped to [0, 1], the factor taken inside so that a line reads as a clipped line."""
+    inside = sympy.Max(a, sympy.expand(a + (b - a) * law.cdf))
+    return inside if law.upper.is_infinite else sympy.Min(b, inside)
 
 
 def _against_scipy(law: Law, expression: sympy.Expr, lower: float, upper: float) -> float:
