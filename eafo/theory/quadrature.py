@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ from eafo.activation import VARIABLE
 from eafo.errors import EafoError
 
 __all__ = ["expectation", "integral", "numeric"]
+
+#: Beyond it an exponential of an exponential is at its limit, and costs gigabytes to compute exactly.
+_SETTLED = 1e4
 
 
 class QuadratureError(EafoError):
@@ -32,7 +36,11 @@ def numeric(expression: sympy.Expr) -> Callable[[Any], Any]:
     quick = sympy.lambdify(VARIABLE, expression, modules=["scipy", "numpy"])
     exact = sympy.lambdify(VARIABLE, expression, modules=["mpmath"])
 
+    nested = any(e.args[0].has(sympy.exp) for e in expression.atoms(sympy.exp))
+
     def precise(x: float) -> float:
+        if nested and abs(x) > _SETTLED:
+            x = math.copysign(_SETTLED, x)
         with mpmath.workdps(60):
             try:
                 value = mpmath.mpmathify(exact(mpmath.mpf(x)))
