@@ -28,7 +28,7 @@ name = "demo"
 task = "mnist1d"
 epochs = 10
 trials = 6
-seeds = 2
+seeds = 3
 
 [space]
 bases = ["relu"]

@@ -38,7 +38,7 @@ def write(
     Args:
         result: a study or a comparison.
         directory: the folder; made where it is missing. Files of the same names are replaced.
-        derivations: shown step by step below the results. Without any, a study's page shows that of its best candidate.
+        derivations: shown step by step below the results; on a study's page that of its best candidate comes last.
         comparison: shown on a study's page below the search, for example its best candidates with fresh seeds.
 
     Returns:
@@ -99,8 +99,8 @@ def _study_page(
     sections += [
         curve_section(album, top) if top else None,
         learned_section(top),
-        *_derivation_sections(derivations or _best_derivation(study)),
-        _study_record(study),
+        *_derivation_sections([*derivations, *_best_derivation(study)]),
+        _study_record(study, comparison),
     ]
     return Page(f"Study {study.name}", _study_summary(study), _kept(sections))
 
@@ -166,12 +166,12 @@ def _best_derivation(study: Study) -> tuple[Derivation, ...]:
 
 
 def _derivation_sections(derivations: Sequence[Derivation]) -> list[Section]:
-    sections = []
-    for number, derivation in enumerate(derivations):
-        title = f"How {derivation.base.name} becomes {derivation.activation.name}"
+    sections: dict[str, Section] = {}
+    for derivation in derivations:
+        title = f"How {derivation.base.name} × {derivation.law} becomes {derivation.activation.name}"
         fragment = Markup(derivation.html())  # noqa: S704 - eafo's own MathML, its texts escaped
-        sections.append(Section(f"derivation-{number}", title, html=fragment))
-    return sections
+        sections.setdefault(title, Section(f"derivation-{len(sections)}", title, html=fragment))
+    return list(sections.values())
 
 
 def _comparison_record(comparison: Comparison) -> Section:
@@ -187,19 +187,24 @@ def _comparison_record(comparison: Comparison) -> Section:
     return Section("record", "What was run", kept, facts, "This command repeats it:", command)
 
 
-def _study_record(study: Study) -> Section:
+def _study_record(study: Study, comparison: Comparison | None) -> Section:
     plan = study.plan
-    facts = (
+    facts = [
         ("Task", task_description(plan.task)),
         ("Epochs", str(plan.epochs)),
         ("Seeds", ", ".join(map(str, plan.all_seeds))),
         ("Bases", ", ".join(plan.space.bases)),
         ("Laws", ", ".join(plan.space.laws)),
-        *versions(),
-    )
+    ]
+    if comparison is not None:
+        seeds = ", ".join(map(str, comparison.seeds))
+        facts.append(
+            ("Comparison", f"{comparison.task}, {counted(comparison.epochs, 'epoch')}, seeds {seeds}")
+        )
+    facts += versions()
     kept = ("The file result.json, beside this page, holds every number.",)
     title = f"The plan. In a file {plan.name}.toml, the command eafo search {plan.name}.toml runs it again:"
-    return Section("record", "What was run", kept, facts, title, plan_toml(plan))
+    return Section("record", "What was run", kept, tuple(facts), title, plan_toml(plan))
 
 
 def _write_all(directory: Path, files: dict[str, bytes]) -> Path:

@@ -23,7 +23,7 @@ def outcome(seed: int, level: float, epochs: int = 5, learned: bool = False) -> 
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def comparison() -> Comparison:
     arms = (
         Arm(catalog.get("relu"), tuple(outcome(s, 84) for s in range(3))),
@@ -39,7 +39,7 @@ def comparison() -> Comparison:
     return Comparison("mnist1d", 5, (0, 1, 2), arms)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def study() -> Study:
     plan = Plan.from_dict(
         {
@@ -116,6 +116,6 @@ class Inspector(HTMLParser):
         return " ".join(" ".join(self.text).split())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def inspect() -> Callable[[Path], Inspector]:
     return lambda path: Inspector(path.read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eafo import catalog
@@ -102,6 +102,7 @@ def test_a_study_keeps_its_rows_in_order(study):
     assert numbers[0] == study.best.number
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.text(min_size=1, max_size=30))
 def test_any_text_in_an_svg_stays_text(text):
     printable = "".join(c for c in text if c.isprintable()) or "x"

@@ -21,10 +21,10 @@ from eafo.search import Arm, Comparison
 FIGURES_OF_A_COMPARISON = {"curves.png", "derivatives.png", "intervals.png", "training.png"}
 
 
-@pytest.fixture(params=["comparison", "study"])
-def page(request, tmp_path):
+@pytest.fixture(scope="module", params=["comparison", "study"])
+def page(request, tmp_path_factory):
     result = request.getfixturevalue(request.param)
-    return report.write(result, tmp_path / "page", derivations=(derive("relu", "normal"),))
+    return report.write(result, tmp_path_factory.mktemp("page"), derivations=(derive("relu", "normal"),))
 
 
 def test_the_folder_holds_the_page_its_figures_and_its_numbers(comparison, tmp_path):
