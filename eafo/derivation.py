@@ -254,7 +254,7 @@ def _calculus(found: Correction, y: sympy.Expr | None) -> tuple[Step, ...]:
             "Euler–Lagrange expression",
             sympy.Eq(el, general.euler_lagrange, evaluate=False),
             "∂G/∂y − d/dz ∂G/∂y′, differentiated for a general density and a general inverse (eq. 2)",
-            "SymPy, by the chain rule in y, y′, y″; nothing typed in",
+            f"SymPy's own Euler equations agree to {variation.against_euler_equations():.0e} on a trial density and inverse",
         ),
         Step(
             "First integral",
@@ -265,7 +265,7 @@ def _calculus(found: Correction, y: sympy.Expr | None) -> tuple[Step, ...]:
         Step(
             "Legendre condition",
             sympy.Eq(
-                sympy.Derivative(sympy.Function("G")(variation.V), (variation.V, 2)),
+                sympy.Derivative(sympy.Function("G")(variation.U, variation.V), (variation.V, 2)),
                 general.legendre,
                 evaluate=False,
             ),

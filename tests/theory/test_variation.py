@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sympy
-from sympy.calculus.euler import euler_equations
 
 from eafo import laws
 from eafo.activation import VARIABLE as x
@@ -25,16 +24,7 @@ def test_formulas_of_the_paper() -> None:
 
 
 def test_euler_lagrange_by_sympys_own_route() -> None:
-    density = sympy.exp(-(U**2) / 2)
-    y = sympy.Function("y")(Z)
-    slope = sympy.diff(y, Z)
-    g = variation.lagrangian(density).subs({V: slope, U: y}, simultaneous=True)
-    (equation,) = euler_equations(g, y, Z)
-    trial = sympy.sinh(Z) + 2 * Z
-    theirs = equation.lhs.subs(y, trial).doit()
-    ours = variation.along(density.subs(U, x), trial)
-    for point in (-0.7, 0.2, 0.9):
-        assert float(ours.subs(Z, point)) == pytest.approx(float(theirs.subs(Z, point)), rel=1e-12)
+    assert variation.against_euler_equations() < 1e-14
 
 
 @pytest.mark.parametrize("name", laws.names())
