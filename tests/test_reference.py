@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.special
 import sympy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eafo.activation import VARIABLE as X
@@ -75,6 +75,7 @@ def test_points_must_be_finite():
         oracle(get("relu"), [1.0, math.inf])
 
 
+@settings(deadline=None)
 @given(st.floats(-1e300, 1e300, allow_subnormal=False).filter(lambda v: abs(v) > 1e-290), st.integers(-8, 8))
 def test_ulp_error_counts_units(value, units):
     moved = value + units * np.spacing(value)

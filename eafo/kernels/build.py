@@ -35,7 +35,12 @@ _FLAGS = (
     "-x",
     "c++",
 )
-_OPENMP = "-fopenmp"
+_OPENMP = ("-fopenmp",)
+# glibc's vector forms of sin, erf and their like; --no-undefined makes their absence an error of the linker.
+_LIBMVEC = ("-DEAFO_LIBMVEC", "-Wl,--no-undefined")
+_LIBMVEC_LIBRARIES = ("-lmvec", "-lm")
+# GCC else joins sin and cos of one argument to a call that has no vector form.
+_SIN_AND_COS_APART = ("-fdisable-tree-sincos",)
 # Peeling a loop for alignment would make the order of a sum depend on the address of the data.
 _GCC_ONLY = ("--param", "vect-max-peeling-for-alignment=0")
 _COMPILE_SECONDS = 120
@@ -155,10 +160,18 @@ def load_cpp(source: str) -> ctypes.CDLL:
 
 
 def _compile(compiler: str, flags: tuple[str, ...], source: str, target: Path) -> None:
-    """With OpenMP, and without it where it is missing."""
+    """Compile with all there is; then without vector forms of functions, then without OpenMP."""
+    vectors = (*_OPENMP, *_LIBMVEC)
+    attempts: list[tuple[tuple[str, ...], tuple[str, ...]]] = [(_OPENMP, ()), ((), ())]
+    if "EAFO_LIBMVEC" in source:
+        attempts = [
+            ((*vectors, *_SIN_AND_COS_APART), _LIBMVEC_LIBRARIES),
+            (vectors, _LIBMVEC_LIBRARIES),
+            *attempts,
+        ]
     errors = ""
-    for extra in ((_OPENMP,), ()):
-        command = [compiler, *flags, *extra, "-", "-o", str(target)]
+    for extra, libraries in attempts:
+        command = [compiler, *flags, *extra, "-", "-o", str(target), *libraries]
         try:
             done = subprocess.run(
                 command, input=source.encode(), capture_output=True, timeout=_COMPILE_SECONDS, check=False

@@ -11,6 +11,19 @@
 #error "this source is written for GCC and Clang"
 #endif
 
+// With -DEAFO_LIBMVEC the compiler may call glibc's vector forms of these, to be linked with -lmvec.
+#ifdef EAFO_LIBMVEC
+#define EAFO_SIMD __attribute__((simd("notinbranch"), const))
+#else
+#define EAFO_SIMD
+#endif
+extern "C" {
+EAFO_SIMD double cos(double) noexcept;
+EAFO_SIMD float cosf(float) noexcept;
+EAFO_SIMD double sin(double) noexcept;
+EAFO_SIMD float sinf(float) noexcept;
+}
+
 namespace {
 
 typedef long long index_t;
@@ -35,8 +48,8 @@ void forward_chunk_float32(const float* EAFO_RESTRICT xs, float* EAFO_RESTRICT y
         const float v8 = (-0.7853981852531433f) - v5;
         const float v9 = v7 + v8;
         const float v10 = 2.1855694143368964e-08f + v9;
-        const float v11 = __builtin_sinf(v4);
-        const float v12 = __builtin_cosf(v4);
+        const float v11 = sinf(v4);
+        const float v12 = cosf(v4);
         const float v13 = v10 * v12;
         const float v14 = v11 + v13;
         const float v16 = p0 * 1.4142135381698608f;
@@ -59,8 +72,8 @@ void backward_chunk_float32(const float* EAFO_RESTRICT xs, const float* EAFO_RES
         const float v8 = (-0.7853981852531433f) - v5;
         const float v9 = v7 + v8;
         const float v10 = 2.1855694143368964e-08f + v9;
-        const float v11 = __builtin_sinf(v4);
-        const float v12 = __builtin_cosf(v4);
+        const float v11 = sinf(v4);
+        const float v12 = cosf(v4);
         const float v13 = v10 * v11;
         const float v14 = v12 - v13;
         const float v16 = p0 * 1.4142135381698608f;
@@ -82,8 +95,8 @@ void forward_chunk_float64(const double* EAFO_RESTRICT xs, double* EAFO_RESTRICT
         const double v8 = (-0.7853981633974483) - v5;
         const double v9 = v7 + v8;
         const double v10 = (-3.061616997868383e-17) + v9;
-        const double v11 = __builtin_sin(v4);
-        const double v12 = __builtin_cos(v4);
+        const double v11 = sin(v4);
+        const double v12 = cos(v4);
         const double v13 = v10 * v12;
         const double v14 = v11 + v13;
         const double v16 = p0 * 1.4142135623730951;
@@ -106,8 +119,8 @@ void backward_chunk_float64(const double* EAFO_RESTRICT xs, const double* EAFO_R
         const double v8 = (-0.7853981633974483) - v5;
         const double v9 = v7 + v8;
         const double v10 = (-3.061616997868383e-17) + v9;
-        const double v11 = __builtin_sin(v4);
-        const double v12 = __builtin_cos(v4);
+        const double v11 = sin(v4);
+        const double v12 = cos(v4);
         const double v13 = v10 * v11;
         const double v14 = v12 - v13;
         const double v16 = p0 * 1.4142135623730951;

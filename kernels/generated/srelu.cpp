@@ -11,6 +11,17 @@
 #error "this source is written for GCC and Clang"
 #endif
 
+// With -DEAFO_LIBMVEC the compiler may call glibc's vector forms of these, to be linked with -lmvec.
+#ifdef EAFO_LIBMVEC
+#define EAFO_SIMD __attribute__((simd("notinbranch"), const))
+#else
+#define EAFO_SIMD
+#endif
+extern "C" {
+EAFO_SIMD double sin(double) noexcept;
+EAFO_SIMD float sinf(float) noexcept;
+}
+
 namespace {
 
 typedef long long index_t;
@@ -32,7 +43,7 @@ void forward_chunk_float32(const float* EAFO_RESTRICT xs, float* EAFO_RESTRICT y
         const float v3 = x + p0;
         const float v5 = v3 * 0.7853981852531433f;
         const float v6 = v5 / p0;
-        const float v7 = __builtin_sinf(v6);
+        const float v7 = sinf(v6);
         const float v8 = v7 * v7;
         const float v9 = x * v8;
         const float v10 = v2 ? v9 : x;
@@ -52,12 +63,12 @@ void backward_chunk_float32(const float* EAFO_RESTRICT xs, const float* EAFO_RES
         const float v4 = x + p0;
         const float v6 = v4 * 0.7853981852531433f;
         const float v7 = v6 / p0;
-        const float v8 = __builtin_sinf(v7);
+        const float v8 = sinf(v7);
         const float v9 = v8 * v8;
         const float v10 = x - p0;
         const float v12 = v10 * (-0.7853981852531433f);
         const float v13 = v12 / p0;
-        const float v14 = __builtin_sinf(v13);
+        const float v14 = sinf(v13);
         const float v16 = x * 1.5707963705062866f;
         const float v17 = v14 * v16;
         const float v18 = v8 * v17;
@@ -79,7 +90,7 @@ void forward_chunk_float64(const double* EAFO_RESTRICT xs, double* EAFO_RESTRICT
         const double v3 = x + p0;
         const double v5 = v3 * 0.7853981633974483;
         const double v6 = v5 / p0;
-        const double v7 = __builtin_sin(v6);
+        const double v7 = sin(v6);
         const double v8 = v7 * v7;
         const double v9 = x * v8;
         const double v10 = v2 ? v9 : x;
@@ -99,12 +110,12 @@ void backward_chunk_float64(const double* EAFO_RESTRICT xs, const double* EAFO_R
         const double v4 = x + p0;
         const double v6 = v4 * 0.7853981633974483;
         const double v7 = v6 / p0;
-        const double v8 = __builtin_sin(v7);
+        const double v8 = sin(v7);
         const double v9 = v8 * v8;
         const double v10 = x - p0;
         const double v12 = v10 * (-0.7853981633974483);
         const double v13 = v12 / p0;
-        const double v14 = __builtin_sin(v13);
+        const double v14 = sin(v13);
         const double v16 = x * 1.5707963267948966;
         const double v17 = v14 * v16;
         const double v18 = v8 * v17;

@@ -91,8 +91,15 @@ def test_a_maker_that_fails_leaves_nothing(cache):
 
 @needs_compiler
 def test_without_openmp_it_still_compiles(cache, monkeypatch):
-    monkeypatch.setattr(build, "_OPENMP", "-fno-such-openmp")
+    monkeypatch.setattr(build, "_OPENMP", ("-fno-such-openmp",))
     assert build.load_cpp(SOURCE).answer() == 42
+
+
+@needs_compiler
+def test_without_vector_forms_of_functions_it_still_compiles(cache, monkeypatch, no_kernels_kept):
+    monkeypatch.setattr(build, "_LIBMVEC_LIBRARIES", ("-lnosuchlibrary",))
+    x = torch.linspace(-9, 9, 101, dtype=torch.float64)
+    torch.testing.assert_close(compile_kernel("gelu", "cpp")(x), compile_kernel("gelu", "aten")(x))
 
 
 @needs_compiler

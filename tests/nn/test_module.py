@@ -9,7 +9,7 @@ import pickle
 import pytest
 import sympy
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eafo.activation import VARIABLE as X
@@ -73,6 +73,7 @@ def test_a_bounded_parameter_starts_at_its_default_and_stays_in_its_domain(lower
         layer.double()
 
 
+@settings(deadline=None)
 @given(st.floats(-30, 30))
 def test_the_bijection_is_smooth(raw):
     layer = Module(_scaled(0.0, 2.0, 1.0)).double()

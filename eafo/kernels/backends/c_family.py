@@ -59,6 +59,7 @@ _LIBRARY: dict[Operation, str] = {
     Operation.ERFC: "erfc",
     Operation.POW: "pow",
 }
+_INSTRUCTIONS = frozenset({Operation.ABS, Operation.SQRT})
 #: Operations that a template defines as ``eafo_NAME`` for both types.
 _DEFINED = frozenset({Operation.SIGMOID, Operation.SOFTPLUS, Operation.MAX, Operation.MIN, Operation.SIGN})
 
@@ -99,18 +100,29 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a language calls a function of the C library, and which ones its template defines itself."""
+    """How a language calls a function of the C library, and which ones its template defines itself.
 
-    library: str
+    Args:
+        builtin: the prefix of fabs and sqrt, which are single instructions.
+        defined: operations that the template defines as ``eafo_NAME``.
+    """
+
+    builtin: str = ""
     defined: frozenset[Operation] = frozenset()
 
     def call(self, operation: Operation, precision: Precision) -> str:
         """The name of the function that computes an operation."""
         if operation in _DEFINED or operation in self.defined:
             return f"eafo_{operation}"
-        if operation in _LIBRARY:
-            return self.library + _LIBRARY[operation] + ("f" if precision is Precision.FLOAT32 else "")
-        raise InputError("a C backend knows the operations of a program", str(operation))
+        if operation not in _LIBRARY:
+            raise InputError("a C backend knows the operations of a program", str(operation))
+        prefix = self.builtin if operation in _INSTRUCTIONS else ""
+        return prefix + _LIBRARY[operation] + ("f" if precision is Precision.FLOAT32 else "")
+
+    def library(self, operations: frozenset[Operation]) -> tuple[str, ...]:
+        """The functions of the C library that a source calls, by their names in double precision."""
+        called = operations & _LIBRARY.keys() - _INSTRUCTIONS - self.defined
+        return tuple(sorted(_LIBRARY[operation] for operation in called))
 
 
 def describe(scalar: Scalar, precision: Precision, dialect: Dialect) -> Kernel:

@@ -20,7 +20,7 @@ ABOUT = "CUDA C++ for NVRTC or nvcc; no header needed"
 #: Threads a block.
 THREADS = 256
 
-_DIALECT = c_family.Dialect("")
+_DIALECT = c_family.Dialect()
 _TYPES = (
     ("float32", "float", "float"),
     ("float64", "double", "double"),
