@@ -7,6 +7,7 @@ Names are loaded when first used, so that a worker process does not load what on
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(f"eafo.search.{_HOME[name]}"), name)
+        with warnings.catch_warnings():
+            # In a notebook without ipywidgets tqdm, which Optuna loads, warns of a bar that eafo never draws.
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            return getattr(importlib.import_module(f"eafo.search.{_HOME[name]}"), name)
     raise AttributeError(f"module 'eafo.search' has no attribute {name!r}")
 
 

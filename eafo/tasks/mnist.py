@@ -38,5 +38,6 @@ MLP = Classification(
 
 Data: 60,000 training and 10,000 test images scaled to [−1, 1]. Recipe: AdamW, learning rate 1e-3, weight decay 1e-4,
 batch 64, cross-entropy. Score: the mean test accuracy over the last ⌈E/2⌉ of E epochs (11 to 20 of 20).
-Published for 20 epochs and 10 seeds: SReLU 97.43, ReLU 97.35, GELU 97.50, SiLU 97.53.
+Cost: one to two seconds an epoch on one processor. Published for 20 epochs and 10 seeds: SReLU 97.43, ReLU 97.35, GELU
+97.50, SiLU 97.53. Weight decay is that of the page for all weights; learnable parameters of activations have none here.
 """

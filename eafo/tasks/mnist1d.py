@@ -47,6 +47,13 @@ CNN = Classification(
     check=make_mnist1d,
     share=_SHARE,
 )
+"""MNIST-1D, the small CNN of its repository (greydanus/mnist1d): three convolutions of 25 channels, a linear head.
+
+Data: 4,000 training and 1,000 test signals of length 40, generated in place. Recipe: Adam, learning rate 3e-3, batch 100,
+cross-entropy. Score: the mean test accuracy over the last ⌈E/10⌉ of E epochs. Cost: 40 steps an epoch; five to ten seconds
+for 2,000 steps on one processor. Published, with more steps at 1e-2: 94 with ReLU (the repository's table). Seen here with 2,000 steps and 5 seeds: ReLU² 92.5, SReLU 89.0, GELU 88.6,
+Mish 87.5, ReLU 86.8, SiLU 86.5, CRReLU 86.3, tanh 79.5, with deviations of 0.8 to 1.4 from seed to seed.
+"""
 
 MLP = Classification(
     name="mnist1d-mlp",
@@ -61,3 +68,8 @@ MLP = Classification(
     check=make_mnist1d,
     share=_SHARE,
 )
+"""MNIST-1D, the MLP of its repository: two hidden layers of 100, the second one residual.
+
+Data, recipe and score as for the CNN. Cost: two to five seconds for 2,000 steps on one processor. Published, with more steps
+at 1e-2: 68 with ReLU (the repository's table).
+"""
