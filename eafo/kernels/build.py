@@ -15,6 +15,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
@@ -139,6 +140,25 @@ def find_compiler() -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """One way of calling the compiler: options before the source, libraries after it."""
+
+    options: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+
+
+def _attempts(source: str, version: str) -> tuple[_Attempt, ...]:
+    """With all there is; then without vector forms of functions, then without OpenMP."""
+    flags = (*_FLAGS, *(() if "clang" in version else _GCC_ONLY))
+    plain = _Attempt((*flags, *_OPENMP)), _Attempt(flags)
+    if "EAFO_LIBMVEC" not in source:
+        return plain
+    vectors = (*flags, *_OPENMP, *_LIBMVEC)
+    apart = _Attempt((*vectors, *_SIN_AND_COS_APART), _LIBMVEC_LIBRARIES)
+    return apart, _Attempt(vectors, _LIBMVEC_LIBRARIES), *plain
+
+
 def load_cpp(source: str) -> ctypes.CDLL:
     """Compile C++ and load it; from the cache where it was compiled before.
 
@@ -149,29 +169,21 @@ def load_cpp(source: str) -> ctypes.CDLL:
     if compiler is None:
         raise BuildError("the cpp backend needs a C++ compiler", "none", "install g++ or clang++, or set CXX")
     version = _version(compiler)
-    flags = (*_FLAGS, *(() if "clang" in version else _GCC_ONLY))
-    key = "\n".join([source, compiler, version, *flags, _processor()])
+    attempts = _attempts(source, version)
+    key = "\n".join([source, compiler, version, repr(attempts), _processor()])
     with _lock:
-        path = cached(key, ".so", functools.partial(_compile, compiler, flags, source))
+        path = cached(key, ".so", functools.partial(_compile, compiler, attempts, source))
         try:
             return ctypes.CDLL(str(path))
         except OSError as error:
             raise BuildError("a compiled kernel must load", str(error), f"remove {path}") from error
 
 
-def _compile(compiler: str, flags: tuple[str, ...], source: str, target: Path) -> None:
-    """Compile with all there is; then without vector forms of functions, then without OpenMP."""
-    vectors = (*_OPENMP, *_LIBMVEC)
-    attempts: list[tuple[tuple[str, ...], tuple[str, ...]]] = [(_OPENMP, ()), ((), ())]
-    if "EAFO_LIBMVEC" in source:
-        attempts = [
-            ((*vectors, *_SIN_AND_COS_APART), _LIBMVEC_LIBRARIES),
-            (vectors, _LIBMVEC_LIBRARIES),
-            *attempts,
-        ]
+def _compile(compiler: str, attempts: tuple[_Attempt, ...], source: str, target: Path) -> None:
+    """Compile in the first way that the compiler accepts."""
     errors = ""
-    for extra, libraries in attempts:
-        command = [compiler, *flags, *extra, "-", "-o", str(target), *libraries]
+    for attempt in attempts:
+        command = [compiler, *attempt.options, "-", "-o", str(target), *attempt.libraries]
         try:
             done = subprocess.run(
                 command, input=source.encode(), capture_output=True, timeout=_COMPILE_SECONDS, check=False

@@ -198,6 +198,14 @@ class Kernel:
                 )
         return self.apply(x, tuple(parameters.get(n, v) for n, v in self.activation.defaults.items()))
 
+    def served_by(self, x: torch.Tensor) -> str:
+        """Name the backend that a call on x runs through, with one value a parameter.
+
+        >>> compile_kernel("relu", "aten").served_by(torch.ones(2))
+        'aten'
+        """
+        return self._computation.runner(x, self._defaults).name
+
     def apply(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
         """As a call, without the checks; one value a parameter, in order."""
         return self._computation(x, values)

@@ -39,7 +39,7 @@ class Verification:
 
     Args:
         activation: its name.
-        backend: the backend asked for.
+        backend: the backend that computed.
         points: how many points were compared, evenly over [−50, 50].
         value_error: the worst relative error of f.
         slope_error: the worst of f′.
@@ -98,16 +98,21 @@ def verify(activation: ActivationLike, backend: str = "auto", points: int = 10_0
         points: how many, at least 2, evenly over [−50, 50].
 
     Raises:
-        InputError: no such activation or backend, or too few points.
+        InputError: no such activation or backend, too few points, or ``cuda`` without a CUDA device.
     """
     if points < 2:
         raise InputError("the number of points must be at least 2", points)
+    if backend == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "the cuda backend is verified on a CUDA device", "none", "verify 'aten' or 'cpp' here"
+        )
     began = time.perf_counter()
     act = get(activation)
     kernel = compile_kernel(act, backend)
     x = np.linspace(-_HALF_WIDTH, _HALF_WIDTH, points)
     exact = reference.oracle(act, x)
-    value, slope, by_parameter = _gradients(kernel, act, torch.from_numpy(x))
+    tensor = torch.from_numpy(x).to("cuda" if backend == "cuda" else "cpu")
+    value, slope, by_parameter = _gradients(kernel, act, tensor)
     stable = stabilise(act.expression)
 
     def worst(found: Any, right: reference.Exact, symbol: sympy.Symbol) -> float:
@@ -116,7 +121,7 @@ def verify(activation: ActivationLike, backend: str = "auto", points: int = 10_0
 
     return Verification(
         act.name,
-        backend,
+        kernel.served_by(tensor),
         points,
         float(reference.relative_error(value, exact.value).max()),
         worst(slope, exact.slope, VARIABLE),
@@ -134,16 +139,18 @@ def _gradients(kernel: Kernel, activation: Activation, x: torch.Tensor) -> tuple
     y = kernel(points)
     (slope,) = torch.autograd.grad(y.sum(), points)
     by_parameter = np.array([_parameter_gradients(kernel, activation, point) for point in x])
-    return y.detach().numpy(), slope.numpy(), list(by_parameter.reshape(len(x), len(activation.learnable)).T)
+    return (
+        y.detach().cpu().numpy(),
+        slope.cpu().numpy(),
+        list(by_parameter.reshape(len(x), len(activation.learnable)).T),
+    )
 
 
 def _parameter_gradients(kernel: Kernel, activation: Activation, point: torch.Tensor) -> list[float]:
     """∂f/∂θ at one point: the gradient sums over elements, so all but one of a full vector have weight zero."""
     if not activation.learnable:
         return []
-    parameters = {
-        p.name: torch.tensor(p.default, dtype=point.dtype, requires_grad=True) for p in activation.learnable
-    }
+    parameters = {p.name: point.new_tensor(p.default, requires_grad=True) for p in activation.learnable}
     y = kernel(point.expand(_LANES).contiguous(), **parameters)
     return [g.item() for g in torch.autograd.grad(y[0], list(parameters.values()))]
 

@@ -79,7 +79,7 @@ def _fully_learnable(name):
 def test_the_three_agree_with_mpmath_on_ten_thousand_points(name, backend):
     found = verify(_fully_learnable(name), backend, points=10_000)
     assert found.ok, found
-    assert found.points == 10_000
+    assert (found.points, found.backend) == (10_000, backend)
     assert len(found.parameter_errors) == 1
 
 
@@ -419,6 +419,19 @@ def test_bad_input_is_refused_in_one_line():
         kernel(torch.ones(3), t=torch.tensor(2.0, requires_grad=True))
     with pytest.raises(InputError, match="the number of points must be at least 2, but got 1"):
         verify("relu", points=1)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_is_never_verified_without_a_device():
+    with pytest.raises(InputError, match="the cuda backend is verified on a CUDA device, but got 'none'"):
+        verify("relu", "cuda")
+
+
+@needs_compiler
+def test_auto_takes_the_fastest_that_serves():
+    kernel = compile_kernel("crrelu")
+    assert kernel.served_by(torch.ones(2)) == "cpp"
+    assert kernel.served_by(torch.ones(2, dtype=torch.bfloat16)) == "aten"
 
 
 def test_a_name_that_a_language_would_run_is_no_danger():

@@ -12,6 +12,8 @@ __all__ = ["Runner", "laid_out_as"]
 class Runner(Protocol):
     """What a backend does with tensors; it knows nothing of autograd."""
 
+    name: str
+
     def forward(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> torch.Tensor:
         """f(x; θ), of the shape and type of x."""
         ...

@@ -17,6 +17,8 @@ __all__ = ["AtenRunner"]
 class AtenRunner:
     """Plain torch operations on any device; half precisions compute in float32 and round once at the end."""
 
+    name = "aten"
+
     def __init__(self, scalar: Scalar) -> None:
         self._learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
         # Made at once, so that torch.compile finds them made and does not trace their making.

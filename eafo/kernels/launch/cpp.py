@@ -27,6 +27,8 @@ class CppRunner:
         BuildError: there is no compiler, or no cache that can be trusted.
     """
 
+    name = "cpp"
+
     def __init__(self, scalar: Scalar) -> None:
         self._learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
         library = build.load_cpp(cpp.source(scalar))

@@ -33,6 +33,8 @@ class CudaRunner:
         MissingDependencyError: ``eafo[cuda]`` is not installed.
     """
 
+    name = "cuda"
+
     def __init__(self, scalar: Scalar) -> None:
         self._learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
         self._source = cuda.source(scalar)
