@@ -43,7 +43,11 @@ class Builder(Protocol):
 
 
 def scaled_exp(builder: Builder, e: Any) -> int:
-    """(first factor · h) · other factors · h with h = exp(u/2): their own product might overflow where h is 0."""
+    """(first factor · h) · other factors · h with h = exp(u/2): their own product might overflow where h is 0.
+
+    A factor that may itself overflow where h is 0 (a polynomial, another exponential) makes it a select: where
+    exp(u/2) underflows, no p that a format holds brings p exp(u) back.
+    """
     p, u = e.args
     half = builder.op(Operation.EXP, builder.value(u / 2))
     factors = [f for f in sympy.Mul.make_args(p) if VARIABLE in f.free_symbols]
@@ -55,6 +59,9 @@ def scaled_exp(builder: Builder, e: Any) -> int:
     if scale not in (1, -1):
         result = builder.op(Operation.MUL, result, builder.value(scale))
     result = builder.op(Operation.MUL, result, half)
+    if not all(_is_linear(f) for f in single):
+        zero = builder.const(0)
+        result = builder.op(Operation.SELECT, builder.op(Operation.EQUAL, half, zero), zero, result)
     return builder.op(Operation.NEG, result) if scale == -1 else result
 
 
@@ -125,6 +132,10 @@ def tanh_softplus(builder: Builder, e: Any) -> int:
 def _erfc_coefficient(k: int) -> Any:
     """(−1)ᵏ (2k − 1)!!/2ᵏ."""
     return (-1) ** k * sympy.factorial2(2 * k - 1) / sympy.Integer(2) ** k
+
+
+def _is_linear(e: Any) -> bool:
+    return bool(e.is_polynomial(VARIABLE) and sympy.degree(e, VARIABLE) <= 1)
 
 
 def _is_small_power(e: Any) -> bool:

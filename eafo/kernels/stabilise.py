@@ -78,6 +78,19 @@ def _erfc(node: Any) -> Any:
     return _absorb(node, sympy.erf, lambda u, sign: sign * Erfc(-sign * u))
 
 
+def _one_over_cosh(node: Any) -> Any:
+    if (
+        isinstance(node, sympy.Pow)
+        and isinstance(node.base, sympy.cosh)
+        and node.exp.is_Integer
+        and node.exp < 0
+    ):
+        (u,) = node.base.args
+        pairs, left = divmod(int(-node.exp), 2)
+        return (4 * Sigmoid(2 * u) * Sigmoid(-2 * u)) ** pairs / node.base**left
+    return node
+
+
 def _one_plus_tanh(node: Any) -> Any:
     return _absorb(node, Tanh, lambda u, sign: sign * 2 * Sigmoid(sign * 2 * u))
 
@@ -212,6 +225,16 @@ def _cos_of_turns(node: Any) -> Any:
     return node
 
 
+def _merged_exponentials(node: Any) -> Any:
+    if not isinstance(node, sympy.Mul):
+        return node
+    exponentials = [f for f in node.args if isinstance(f, sympy.exp)]
+    if len(exponentials) < 2 or not any(f.args[0].has(sympy.exp) for f in exponentials):
+        return node
+    rest = (f for f in node.args if f not in exponentials)
+    return sympy.Mul(*rest) * sympy.exp(sympy.Add(*(f.args[0] for f in exponentials)))
+
+
 def _common_exponential(node: Any) -> Any:
     if not isinstance(node, sympy.Add):
         return node
@@ -253,6 +276,7 @@ RULES: tuple[Rule, ...] = (
     Rule("expm1", "exp(u) − 1 cancels near 0", "both", _expm1),
     Rule("erfc", "1 + erf(u) cancels in the left tail", "function", _erfc),
     Rule("tanh", "1 − tanh(u)² cancels in both tails", "function", _tanh),
+    Rule("one over cosh", "cosh(u) overflows, and so makes NaN of the slope of 1/cosh(u)²", "function", _one_over_cosh),
     Rule("one plus tanh", "1 + tanh(u) cancels in the left tail", "function", _one_plus_tanh),
     Rule("tanh of softplus", "one exponential in place of three functions, all terms positive", "function", _tanh_softplus),
     Rule("one plus sin", "1 + sin(u) cancels at its double roots; u + π/4 is exact there as (x + t)", "function", _one_plus_sin),
@@ -261,6 +285,7 @@ RULES: tuple[Rule, ...] = (
     Rule("sign products", "u sign(u) is |u|", "finish", _sign_products),
     Rule("cancelling fractions", "terms that cancel exactly are cancelled on paper", "finish", _cancelling_fractions),
     Rule("cos of turns", "near a quarter turn, cos(π r) is sin(π (1/2 − r)) with an exact difference", "finish", _cos_of_turns),
+    Rule("merged exponentials", "exp(−u) overflows where exp(−exp(−u)) is 0; their product does not", "finish", _merged_exponentials),
     Rule("common exponential", "1 − x² beside exp(u) cancels at ±1; (1 − x)(1 + x) does not", "finish", _common_exponential),
     Rule("scaled exp", "p exp(u) amplifies the rounding of a subnormal exp(u)", "finish", _scaled(sympy.exp, ScaledExp)),
     Rule("scaled sigmoid", "p σ(u) amplifies the rounding of a subnormal σ(u)", "finish", _scaled(Sigmoid, ScaledSigmoid)),

@@ -27,6 +27,8 @@ EXAMPLES = {
     "expm1": 3 * sympy.exp(X) - 3 + X * (1 - sympy.exp(-X)),
     "erfc": sympy.Rational(1, 2) + sympy.erf(X) / 2 + (1 - sympy.erf(2 * X)) + sympy.erfc(X),
     "tanh": sympy.tanh(X),
+    "one over cosh": sympy.tanh(X) / sympy.cosh(X / 2) ** 3,
+    "merged exponentials": X * sympy.exp(-X) * sympy.exp(-sympy.exp(-X)),
     "one plus tanh": X * (1 + sympy.tanh(X)) + 2 * (1 - sympy.tanh(2 * X)),
     "tanh of softplus": sympy.tanh(sympy.log(1 + sympy.exp(X))),
     "one plus sin": X * (1 + sympy.sin(X)) + 2 * (1 - sympy.sin(sympy.pi * X / 3)),
@@ -153,3 +155,25 @@ def test_tails_keep_their_digits_down_to_the_last_subnormal(name, left, right):
 def test_an_unknown_rule_is_refused():
     with pytest.raises(InputError, match=r"the rules are: sigmoid, .*but got 'nosuch'"):
         sweep("relu", "nosuch")
+
+
+@pytest.mark.parametrize("backend", ["aten", "cpp"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "tanh(x/2)/cosh(x/2)**2",
+        "x*(1 - 0.7*x**2 + 0.2*x**4 - 0.01*x**6)*exp(-x**2/2)",
+        "(x - 2*tanh(x))*exp(-x**2/2)",
+        "(1 - exp(-x))*exp(-x - exp(-x))",
+        "exp(-exp(-x))",
+    ],
+)
+def test_what_dies_out_leaves_no_nan(formula, dtype, backend):
+    far = [s * v for s in (-1.0, 1.0) for v in (90.0, 750.0, 1500.0, 1e4, 1e18, 1e30)]
+    x = torch.tensor(far, dtype=dtype, requires_grad=True)
+    y = compile_kernel(formula, backend)(x)
+    y.sum().backward()
+    limits = get(formula)(np.array(far).clip(-1e4, 1e4))
+    np.testing.assert_allclose(y.detach().double().numpy(), limits, rtol=1e-6, atol=1e-30)
+    np.testing.assert_array_equal(x.grad.double().abs().numpy() < 1e-30, True)
