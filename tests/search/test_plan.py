@@ -139,14 +139,14 @@ def test_files_that_are_no_plans_are_refused(tmp_path: Path, content: bytes | No
 
 def test_candidates_are_bases_times_laws() -> None:
     space = Plan.from_dict(changed("space", {
-        "bases": ["relu", "elu"], "laws": ["none", "normal"], "parameters": {"epsilon": {"low": -1, "high": 1}},
+        "bases": ["relu", "identity"], "laws": ["none", "normal"], "parameters": {"epsilon": {"low": -1, "high": 1}},
     })).space  # fmt: skip
     found = candidates(space)
     assert [(c.base, c.law) for c in found] == [
         ("relu", "none"),
         ("relu", "normal"),
-        ("elu", "none"),
-        ("elu", "normal"),
+        ("identity", "none"),
+        ("identity", "normal"),
     ]
     assert found[0].ranges == ()
     assert [name for name, _ in found[1].ranges] == ["epsilon"]
