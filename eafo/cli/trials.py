@@ -55,6 +55,7 @@ def compare(  # noqa: PLR0917 - each is an option of the command
         int | None, typer.Option("--epochs", show_default="the budget's", help="Epochs a run.")
     ] = None,
     budget: Annotated[str, typer.Option("--budget", help="tiny, short or full.")] = "short",
+    first_seed: Annotated[int, typer.Option("--first-seed", help="Seeds are counted from here.")] = 0,
     workers: Workers = None,
     save: Annotated[
         str | None,
@@ -74,6 +75,7 @@ def compare(  # noqa: PLR0917 - each is an option of the command
             seeds=seeds,
             epochs=epochs,
             budget=budget,
+            first_seed=first_seed,
             workers=workers,
             progress=RichProgress(),
         )
@@ -151,9 +153,9 @@ def _load(name: str, storage: str | None) -> Study | Comparison:
 
 def show_comparison(comparison: Comparison) -> None:
     """Print the arms, best first."""
-    from eafo.report.rows import cells, counted, of_comparison  # noqa: PLC0415 - loads SymPy
+    from eafo.report.rows import cells, counted, of_comparison, score_label  # noqa: PLC0415 - loads SymPy
 
-    heading(f"{comparison.task}, {counted(comparison.epochs, 'epoch')}: score")
+    heading(f"{comparison.task}, {counted(comparison.epochs, 'epoch')}: {score_label(comparison.task)}")
     rows = of_comparison(comparison)
     columns = ("activation", "mean", "95 % interval", "deviation", "seeds", "seconds/training")
     body = [(r.label, *cells(r.estimate), "—" if r.seconds is None else f"{r.seconds:.1f}") for r in rows]

@@ -50,19 +50,20 @@ def task_description(name: str) -> str:
 
 
 def comparison_command(comparison: Comparison) -> str:
-    """The command that repeats a comparison; empty where no command can say it.
-
-    That is so for seeds that do not start at 0, and for activations that have no text form of their own.
-    """
-    if comparison.seeds != tuple(range(len(comparison.seeds))):
-        return ""
+    """The command that repeats a comparison; empty where an activation has no text form that reads back to it."""
     texts = [text_form(arm.activation) for arm in comparison.arms]
     if not all(_reads_back(text, arm.activation) for text, arm in zip(texts, comparison.arms, strict=True)):
         return ""
-    options = (
-        f"--task {shlex.quote(comparison.task)} --seeds {len(comparison.seeds)} --epochs {comparison.epochs}"
-    )
-    return f"eafo compare {shlex.join(texts)} {options}"
+    options = [
+        "--task",
+        comparison.task,
+        "--seeds",
+        str(len(comparison.seeds)),
+        "--epochs",
+        str(comparison.epochs),
+    ]
+    first = comparison.seeds[0]
+    return shlex.join(["eafo", "compare", *texts, *options, *(["--first-seed", str(first)] if first else [])])
 
 
 def _reads_back(text: str, activation: Activation) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from eafo import catalog
+from eafo import catalog, tasks
 from eafo.activation import Activation
 from eafo.search import Comparison, Study
 from eafo.search.results import TrialResult
@@ -117,6 +117,15 @@ def _label(activation: Activation) -> str:
         return text if activation.name in catalog.names() else activation.name
     values = ", ".join(f"{name}={value:.4g}" for name, value in activation.defaults.items())
     return f"{activation.name} ({values})"
+
+
+def score_label(task: str) -> str:
+    """What a task's score is, with its unit; tasks of the user's own count what they like.
+
+    >>> score_label("mnist1d"), score_label("mine:Task")
+    ('test accuracy / %', 'score')
+    """
+    return "test accuracy / %" if task in tasks.names() else "score"
 
 
 def counted(number: int, what: str) -> str:

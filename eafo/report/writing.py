@@ -10,7 +10,6 @@ from pathlib import Path
 from markupsafe import Markup
 
 from eafo import derivation as derivations_room
-from eafo import tasks
 from eafo.derivation import Derivation
 from eafo.errors import InputError
 from eafo.report import result_figures
@@ -18,7 +17,7 @@ from eafo.report.album import Album
 from eafo.report.page import Page, Section, render
 from eafo.report.provenance import comparison_command, plan_toml, task_description, versions
 from eafo.report.results import Part, curve_section, learned_section, results_section
-from eafo.report.rows import Row, candidate, counted, leading, of_comparison, of_study
+from eafo.report.rows import Row, candidate, counted, leading, of_comparison, of_study, score_label
 from eafo.search import Comparison, Study
 
 __all__ = ["write"]
@@ -79,7 +78,7 @@ def _comparison_section(
     comparison: Comparison, album: Album, title: str, prefix: str = "", lead: str = ""
 ) -> Section:
     rows = of_comparison(comparison)
-    part = Part(title, "activation", _score(comparison.task), prefix, lead)
+    part = Part(title, "activation", score_label(comparison.task), prefix, lead)
     return results_section(album, part, rows, [r for r in rows if r.estimate][:_MOST_DRAWN])
 
 
@@ -88,7 +87,7 @@ def _study_page(
 ) -> Page:
     rows = of_study(study)
     top = leading(rows, _MOST_DRAWN)
-    score = _score(study.plan.task)
+    score = score_label(study.plan.task)
     sections: list[Section | None] = [
         results_section(album, Part("Results", "trial", score), rows, top),
         _history_section(study, album, score),
@@ -107,10 +106,6 @@ def _study_page(
 
 def _kept(sections: Sequence[Section | None]) -> tuple[Section, ...]:
     return tuple(section for section in sections if section is not None)
-
-
-def _score(task: str) -> str:
-    return "test accuracy / %" if task in tasks.names() else "score"
 
 
 def _leader(rows: Sequence[Row]) -> str:

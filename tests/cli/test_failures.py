@@ -127,6 +127,15 @@ def test_ctrl_c_says_how_to_go_on(eafo, tmp_path, monkeypatch):
     )
 
 
+def test_ctrl_c_elsewhere_is_one_line(eafo, monkeypatch):
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eafo.catalog.names", interrupt)
+    ran = eafo("list", "activations")
+    assert (ran.status, ran.out, ran.err) == (130, "", "eafo: interrupted\n")
+
+
 def test_a_warning_is_one_note(eafo, monkeypatch):
     import warnings
 

@@ -90,7 +90,8 @@ def test_a_comparison_with_a_name_replaces_its_own_file(eafo, tmp_path):
     single = ("compare", "relu", "--task", "mnist1d-mlp", "--seeds", "1", "--epochs", "1", "--workers", "1")
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies" / "mine.json").write_text("an older one")
-    ran = eafo(*single, "--save", "mine")
+    ran = eafo(*single, "--save", "mine", "--first-seed", "7")
+    assert Comparison.load(tmp_path / "studies" / "mine.json").seeds == (7,)
     assert [p.name for p in (tmp_path / "studies").iterdir()] == ["mine.json"]
     assert [arm.estimate.low for arm in Comparison.load(tmp_path / "studies" / "mine.json").arms] == [None]
     assert "—" in ran.out

@@ -24,8 +24,12 @@ def test_the_command_reads_back_to_the_same_activations(comparison):
     assert options == ["--task", "mnist1d", "--seeds", "3", "--epochs", "5"]
 
 
+def test_later_seeds_are_told(comparison):
+    command = comparison_command(replace(comparison, seeds=(5, 6, 7)))
+    assert command.endswith("--seeds 3 --epochs 5 --first-seed 5")
+
+
 def test_no_command_where_none_can_say_it(comparison):
-    assert comparison_command(replace(comparison, seeds=(5, 6, 7))) == ""
     fixed = get("crrelu").with_learnable()
     arms = (replace(comparison.arms[0], activation=fixed),)
     assert comparison_command(replace(comparison, arms=arms)) == ""
