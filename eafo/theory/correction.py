@@ -91,13 +91,12 @@ def increasing_pieces(base: Activation, law: Law) -> tuple[Piece, ...]:
     Raises:
         RefusedError: a branch decreases, a seam jumps, nothing increases, or a flat branch lies in between.
     """
-    cut = (_cut(piece, law) for piece in base.pieces())
-    pieces = [p for p in cut if p is not None]
     at_default = {p.symbol: sympy.Rational(repr(p.default)) for p in base.parameters}
-    pieces = [
+    concrete = (
         Piece(*(sympy.sympify(e).xreplace(at_default) for e in (p.expression, p.lower, p.upper)))
-        for p in pieces
-    ]
+        for p in base.pieces()
+    )
+    pieces = [p for p in (_cut(piece, law) for piece in concrete) if p is not None]
     for left, right in itertools.pairwise(pieces):
         jump = float((right.expression - left.expression).subs(VARIABLE, left.upper))
         if abs(jump) > _CLOSE:
@@ -167,7 +166,8 @@ def _without_abs(expression: sympy.Expr, point: float) -> sympy.Expr:
 
 
 def _at(expression: sympy.Expr, point: float) -> float:
-    return float(expression.subs(VARIABLE, sympy.nsimplify(point)).evalf())
+    value = expression.subs(VARIABLE, sympy.nsimplify(point)).evalf()
+    return float(value) if value.is_real else math.inf
 
 
 def _kink(parts: list[_Part]) -> str:
