@@ -122,7 +122,7 @@ def test_where_crrelu_is_monotone() -> None:
         ("crrelu", "normal", "no inverse"),
         ("sinerelu", "normal", "a jump of 0.0025 at x = 0"),
         ("hardtanh", "normal", "seam x = -1"),
-        ("srelu", "normal", "no inverse.* a slope of -0.1"),
+        ("srelu", "normal", "no inverse.*a slope of -0.1"),
         ("relu_squared", "normal", r"seam x = 0 \(c = inf\).* diverges"),
         ("relu_squared", "uniform", "support's end x = 1|seam"),
         ("sigmoid", "cauchy", "entropy of its output is not finite"),
