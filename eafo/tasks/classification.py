@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from eafo.errors import InputError
 
@@ -17,25 +17,9 @@ if TYPE_CHECKING:
     from eafo.tasks.data import DataSet
     from eafo.tasks.models import ActivationFactory
     from eafo.tasks.protocol import Outcome
+    from eafo.tasks.recipe import Recipe
 
-__all__ = ["Classification", "Recipe"]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained, with cross-entropy as its loss.
-
-    Args:
-        optimiser: ``"adam"`` or ``"adamw"``, with torch's defaults for all that is not named here.
-        learning_rate: the step size, constant.
-        batch: examples a step; the last batch of an epoch may be smaller.
-        weight_decay: of the network's weights; the activations' own parameters have none.
-    """
-
-    optimiser: Literal["adam", "adamw"]
-    learning_rate: float
-    batch: int
-    weight_decay: float = 0.0
+__all__ = ["Classification"]
 
 
 @dataclass(frozen=True)

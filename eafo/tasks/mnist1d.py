@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eafo.tasks.classification import Classification, Recipe
+from eafo.tasks.classification import Classification
 from eafo.tasks.data import make_mnist1d
+from eafo.tasks.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from eafo.activation import Activation
-    from eafo.tasks.classification import Recipe
     from eafo.tasks.data import DataSet
     from eafo.tasks.models import ActivationFactory
+    from eafo.tasks.recipe import Recipe
 
 __all__ = ["train"]
 
