@@ -73,7 +73,9 @@ class Module(torch.nn.Module):
         # torch.nn.Module looks here only for what is no ordinary attribute.
         bounded = self.__dict__.get("_bounded", {})
         if name in bounded:
-            return _from_raw(bounded[name], self.get_parameter(f"raw_{name}"))
+            # Not get_parameter: torch.func.functional_call puts plain tensors in the place of parameters.
+            raw: Any = super().__getattr__(f"raw_{name}")
+            return _from_raw(bounded[name], raw)
         fixed = self.__dict__.get("_fixed", {})
         return fixed[name] if name in fixed else super().__getattr__(name)
 

@@ -188,6 +188,14 @@ def test_every_activation_is_a_layer_that_passes_gradients(name):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in layer.parameters())
 
 
+@pytest.mark.parametrize(("name", "raw"), [("xielu", "raw_alpha_p"), ("crrelu", "epsilon")])
+def test_functional_call_puts_tensors_in_place_of_parameters(name, raw):
+    layer, x, value = Module(name), torch.randn(5), torch.tensor(0.0)
+    found = torch.func.functional_call(layer, {raw: value}, (x,))
+    getattr(layer, raw).data.copy_(value)
+    assert torch.equal(found, layer(x))
+
+
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 @pytest.mark.parametrize("name", ["crrelu", "xielu"])
 def test_a_compiled_network_computes_the_same(name):
