@@ -196,7 +196,10 @@ class _Builder:
 
     def round(self, number: float) -> float:
         """The nearest number of the program's precision."""
-        return float(np.float32(number)) if self.precision is Precision.FLOAT32 else number
+        if self.precision is Precision.FLOAT64:
+            return number
+        with np.errstate(over="ignore"):
+            return float(np.float32(number))
 
     def value(self, e: Any) -> int:
         """The position of an expression's value."""

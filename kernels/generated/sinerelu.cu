@@ -27,9 +27,17 @@ __device__ __forceinline__ void store(double& to, double v) { to = v; }
 __device__ __forceinline__ void store(float16_t& to, float v) {
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(to.bits) : "f"(v));
 }
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
 __device__ __forceinline__ void store(bfloat16_t& to, float v) {
     asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(to.bits) : "f"(v));
 }
+#else
+// To the nearest, ties to even: a carry out of the fraction is right too. NaN would carry, and so is set apart.
+__device__ __forceinline__ void store(bfloat16_t& to, float v) {
+    const unsigned bits = __float_as_uint(v), rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+    to.bits = (unsigned short)(v != v ? 0x7fffu : rounded >> 16);
+}
+#endif
 
 // Sixteen bytes, moved in one instruction.
 template <typename T> struct alignas(16) Pack { T v[16 / sizeof(T)]; };

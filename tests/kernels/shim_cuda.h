@@ -14,6 +14,7 @@ static inline void __threadfence() {}
 template <typename T> static inline T __shfl_down_sync(unsigned, T, int) { return T(0); }
 static inline unsigned atomicAdd(unsigned* to, unsigned v) { unsigned before = *to; *to += v; return before; }
 static inline float __uint_as_float(unsigned b) { float r; __builtin_memcpy(&r, &b, 4); return r; }
+static inline unsigned __float_as_uint(float f) { unsigned r; __builtin_memcpy(&r, &f, 4); return r; }
 static inline double __longlong_as_double(long long b) { double r; __builtin_memcpy(&r, &b, 8); return r; }
 extern "C" {
 float expf(float); double exp(double); float sinf(float); double sin(double); float cosf(float); double cos(double);

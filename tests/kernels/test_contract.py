@@ -404,6 +404,14 @@ def test_the_battery_holds_every_operation():
     assert set(Operation) - used <= {Operation.EQUAL, Operation.SUB}
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("formula", ["min(x, 1e300)", "max(x, -1e300)"])
+def test_a_constant_beyond_float32_is_infinite_there(formula, backend, dtype):
+    x = torch.tensor([-3.0, 0.0, 4.0], dtype=dtype)
+    assert torch.equal(compile_kernel(formula, backend)(x), x)
+
+
 # -- bad input ---------------------------------------------------------------------------------------------------
 
 

@@ -24,7 +24,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA de
 
 
 @needs_nvrtc
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("architecture", ["sm_75", "sm_80", "sm_90"])
 @pytest.mark.parametrize("name", ["crrelu", "srelu", "sinerelu"])
 def test_nvrtc_compiles_the_three(name, architecture):
     cubin = nvrtc.compile_cubin(emit(name, "cuda"), architecture)
@@ -124,6 +124,33 @@ def test_the_cuda_source_computes_the_right_numbers(name, dtype):
             right = math.fsum(weight.astype(np.float64) * exact.by_parameter[name_].high)
             assert total == pytest.approx(right, rel=1e-4 if dtype is np.float32 else 1e-12, abs=1e-4)
     assert ticket[0] == 0
+
+
+@needs_compiler
+def test_bfloat16_is_rounded_to_the_nearest_even():
+    source = (
+        SHIM
+        + emit("identity", "cuda")
+        + """
+#undef asm
+extern "C" void round_all(const float* xs, unsigned short* ys, long long n) {
+    for (long long i = 0; i < n; ++i) { bfloat16_t b; store(b, xs[i]); ys[i] = b.bits; }
+}
+"""
+    )
+    bits = torch.randint(-(2**31), 2**31, (20_000,), generator=torch.Generator().manual_seed(0))
+    x = torch.cat([bits.to(torch.int32), (bits & ~0xFFFF | 0x8000).to(torch.int32)]).view(torch.float32)
+    found = torch.empty(len(x), dtype=torch.bfloat16)
+    build.load_cpp(source).round_all(
+        ctypes.c_void_p(x.data_ptr()), ctypes.c_void_p(found.data_ptr()), ctypes.c_longlong(len(x))
+    )
+    torch.testing.assert_close(found, x.to(torch.bfloat16), rtol=0, atol=0, equal_nan=True)
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("formula", ["min(x, 1e300)", "max(x, -1e300)"])
+def test_a_constant_beyond_float32_compiles(formula):
+    assert nvrtc.compile_cubin(emit(formula, "cuda"), "sm_90").startswith(b"\x7fELF")
 
 
 @needs_compiler

@@ -17,12 +17,14 @@ __all__ = [
     "Statement",
     "describe",
     "environment",
+    "holds_infinity",
     "holds_nan",
     "operations",
     "statements",
 ]
 
 _NAN = "eafo_nan()"
+_INFINITY = "eafo_infinity()"
 _REAL = {Precision.FLOAT32: "float", Precision.FLOAT64: "double"}
 
 _INFIX: dict[Operation, str] = {
@@ -172,7 +174,17 @@ def operations(scalar: Scalar) -> frozenset[Operation]:
 
 def holds_nan(kernels: list[Kernel]) -> bool:
     """Whether a kernel holds the constant NaN, for which C has no literal."""
-    return any(_NAN in s.text for k in kernels for s in (*k.forward, *k.backward))
+    return any(_NAN in text for k in kernels for text in _texts(k))
+
+
+def holds_infinity(kernels: list[Kernel]) -> bool:
+    """Whether a kernel holds infinity: a constant beyond the range of its type."""
+    return any(_INFINITY in text for k in kernels for text in _texts(k))
+
+
+def _texts(kernel: Kernel) -> tuple[str, ...]:
+    computed = (s.text for s in (*kernel.forward, *kernel.backward))
+    return (*computed, kernel.value, kernel.slope, *kernel.by_parameter)
 
 
 def environment() -> jinja2.Environment:
@@ -192,6 +204,8 @@ def _number(value: float, precision: Precision) -> str:
     if math.isnan(value):
         return _NAN
     if math.isinf(value):
-        raise InputError(f"the constants of a kernel must be finite in {precision}", value)
+        # Cast, so that both arguments of a maximum are of one type.
+        literal = ("(float)" if precision is Precision.FLOAT32 else "") + _INFINITY
+        return literal if value > 0 else f"(-{literal})"
     text = repr(value) + ("f" if precision is Precision.FLOAT32 else "")
     return f"({text})" if text.startswith("-") else text

@@ -32,6 +32,7 @@ class _Uses:
     """Which helpers a source needs, those that others call included."""
 
     nan: bool
+    infinity: bool
     sign: bool
     sigmoid: bool
     softplus: bool
@@ -46,7 +47,14 @@ def _uses(operations: frozenset[Operation], kernels: list[c_family.Kernel]) -> _
     expm1 = tanh or Operation.EXPM1 in operations
     exp = expm1 or sigmoid or softplus or Operation.EXP in operations
     return _Uses(
-        c_family.holds_nan(kernels), Operation.SIGN in operations, sigmoid, softplus, tanh, expm1, exp
+        c_family.holds_nan(kernels),
+        c_family.holds_infinity(kernels),
+        Operation.SIGN in operations,
+        sigmoid,
+        softplus,
+        tanh,
+        expm1,
+        exp,
     )
 
 

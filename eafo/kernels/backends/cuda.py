@@ -34,6 +34,7 @@ class _Uses:
     """Which helpers a source needs."""
 
     nan: bool
+    infinity: bool
     sigmoid: bool
     softplus: bool
 
@@ -43,7 +44,10 @@ def source(scalar: Scalar) -> str:
     kernels = [c_family.describe(scalar, p, _DIALECT) for p in (Precision.FLOAT32, Precision.FLOAT64)]
     operations = c_family.operations(scalar)
     uses = _Uses(
-        c_family.holds_nan(kernels), Operation.SIGMOID in operations, Operation.SOFTPLUS in operations
+        c_family.holds_nan(kernels),
+        c_family.holds_infinity(kernels),
+        Operation.SIGMOID in operations,
+        Operation.SOFTPLUS in operations,
     )
     template = c_family.environment().get_template("cuda.j2")
     return template.render(kernels=kernels, uses=uses, types=_TYPES, threads=THREADS)
