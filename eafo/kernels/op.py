@@ -32,15 +32,16 @@ class _Computation:
         self.scalar, self.backend = scalar, backend
         self.learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
         self.aten = AtenRunner(scalar)
+        self._refused: set[torch.device] = set()
 
-    def runner(self, x: torch.Tensor, values: _Values) -> Runner:
+    def runner(self, x: torch.Tensor, values: _Values, *others: torch.Tensor) -> Runner:
         """The fastest runner that serves this call; torch.compile sees plain operations, to fuse them."""
         if self.backend == "aten" or torch.compiler.is_compiling():
             return self.aten
-        if CppRunner.serves(x, values) and self.backend != "cuda":
+        if CppRunner.serves(x, values, *others) and self.backend != "cuda":
             return self.cpp or self.aten
-        if CudaRunner.serves(x, values) and self.backend != "cpp":
-            return self.cuda or self.aten
+        if CudaRunner.serves(x, values, *others) and self.backend != "cpp":
+            return self._on_gpu(x.device)
         return self.aten
 
     @functools.cached_property
@@ -64,6 +65,20 @@ class _Computation:
                 raise
             warn_once(f"on the GPU kernels run by plain torch operations: {error}")
             return None
+
+    def _on_gpu(self, device: torch.device) -> Runner:
+        """The CUDA runner, compiled for a device; plain torch operations, after one warning, where it cannot be."""
+        if self.cuda is None or device in self._refused:
+            return self.aten
+        try:
+            self.cuda.load(device)
+        except BuildError as error:
+            if self.backend == "cuda":
+                raise
+            self._refused.add(device)
+            warn_once(f"on the GPU kernels run by plain torch operations: {error}")
+            return self.aten
+        return self.cuda
 
     @functools.cached_property
     def slopes(self) -> tuple[_Computation, ...]:
@@ -130,7 +145,7 @@ def _backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
     if torch.is_grad_enabled():
         results = _differentiable_backward(computation, x, values, grad)
     else:
-        results = computation.runner(x, values).backward(x, values, grad)
+        results = computation.runner(x, values, grad).backward(x, values, grad)
     by_parameter: list[torch.Tensor | None] = [None] * len(values)
     for position, result in zip(computation.learnable, results[1:], strict=True):
         by_parameter[position] = result if isinstance(values[position], torch.Tensor) else None
@@ -140,7 +155,10 @@ def _backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
 def _differentiable_backward(
     computation: _Computation, x: torch.Tensor, values: _Values, grad: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
-    """The same backward, of operations that torch can differentiate again."""
+    """The same backward, of operations that torch can differentiate again; half precisions are summed in float32."""
+    dtype = x.dtype
+    if dtype not in (torch.float32, torch.float64):
+        x, grad = x.float(), grad.float()
     slope, *by_parameter = (c(x, values) for c in computation.slopes)
     sums = []
     for position, elements in zip(computation.learnable, by_parameter, strict=True):
@@ -149,7 +167,7 @@ def _differentiable_backward(
         sums.append(
             total.sum_to_size(value.shape).to(value.dtype) if isinstance(value, torch.Tensor) else total.sum()
         )
-    return grad * slope, *sums
+    return (grad * slope).to(dtype), *sums
 
 
 class Kernel:

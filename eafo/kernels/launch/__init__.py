@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import math
+from typing import Any, Protocol
 
 import torch
 
-__all__ = ["Runner", "laid_out_as"]
+__all__ = ["Constants", "Runner", "are_plain", "laid_out_as", "may_be_kept"]
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+_BATCHED = torch._C._dispatch_key_parse("Batched")
+_MOST_CONSTANTS = 256
 
 
 class Runner(Protocol):
@@ -25,8 +30,60 @@ class Runner(Protocol):
         ...
 
 
+class Constants:
+    """Numbers as tensors without dimensions, made once a type, a device and a stream.
+
+    Nothing is kept of what a transform of `torch.func`, a dispatch mode or the capture of a CUDA graph makes: it would
+    outlive them.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Any, torch.Tensor] = {}
+
+    def get(self, value: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        """Give the number; its fill is ordered before whatever the current stream runs next."""
+        if not may_be_kept(device):
+            return torch.full((), value, dtype=dtype, device=device)
+        stream = torch.cuda.current_stream(device).cuda_stream if device.type == "cuda" else None
+        # 0.0 equals -0.0, so the sign is a part of the key.
+        key = (value, math.copysign(1.0, value), dtype, device, stream)
+        if key not in self._kept:
+            if len(self._kept) >= _MOST_CONSTANTS:
+                self._kept.clear()
+            self._kept[key] = torch.full((), value, dtype=dtype, device=device)
+        return self._kept[key]
+
+
+def may_be_kept(device: torch.device) -> bool:
+    """Whether a tensor made now on a device is an ordinary one, filled when its stream gets there."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+        or torch.is_inference_mode_enabled()
+        or (device.type == "cuda" and torch.cuda.is_current_stream_capturing())
+    )
+
+
+def are_plain(*values: float | torch.Tensor) -> bool:
+    """Whether every tensor among the values has memory of its own that may be read through its pointer."""
+    if torch._C._len_torch_dispatch_stack():
+        return False
+    return all(not isinstance(v, torch.Tensor) or (type(v) in _PLAIN and not _is_wrapped(v)) for v in values)
+
+
+def _is_wrapped(x: torch.Tensor) -> bool:
+    """Whether x belongs to a transform of `torch.func`, or to `torch.autograd.grad` with batched gradients."""
+    return bool(
+        torch._C._functorch.is_functorch_wrapped_tensor(x) or torch._C._dispatch_keys(x).has(_BATCHED)
+    )
+
+
 def laid_out_as(like: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Give x itself where it lies in memory as `like`, which is dense; else a copy that does."""
-    if x.dtype == like.dtype and x.stride() == like.stride():
+    """Give x itself where it lies in memory as `like`, which is dense; else a copy that does.
+
+    A view with the negative bit holds the opposite of its values: it is copied too.
+    """
+    if x.dtype == like.dtype and x.stride() == like.stride() and not x.is_neg():
         return x
     return torch.empty_like(like).copy_(x)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from eafo.kernels.backends import aten
+from eafo.kernels.launch import Constants
 from eafo.kernels.lower import Scalar
 from eafo.kernels.program import Precision
 
@@ -23,7 +24,7 @@ class AtenRunner:
         self._learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
         # Made at once, so that torch.compile finds them made and does not trace their making.
         self._modules = {p: _compile(scalar, p) for p in Precision}
-        self._constants: dict[Any, torch.Tensor] = {}
+        self._constants = Constants()
 
     def forward(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> torch.Tensor:
         """f(x; θ), of the shape and type of x."""
@@ -50,15 +51,10 @@ class AtenRunner:
         return x, self._modules[precision][name]
 
     def _tensors(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> list[torch.Tensor]:
-        return [v.to(x.dtype) if isinstance(v, torch.Tensor) else self._constant(x, v) for v in values]
-
-    def _constant(self, x: torch.Tensor, value: float) -> torch.Tensor:
-        if torch.compiler.is_compiling():
-            return x.new_full((), value)
-        key = (value, x.dtype, x.device)
-        if key not in self._constants:
-            self._constants[key] = x.new_full((), value)
-        return self._constants[key]
+        return [
+            v.to(x.dtype) if isinstance(v, torch.Tensor) else self._constants.get(v, x.dtype, x.device)
+            for v in values
+        ]
 
 
 def _compile(scalar: Scalar, precision: Precision) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 
 from eafo.kernels import build
 from eafo.kernels.backends import cpp
-from eafo.kernels.launch import laid_out_as
+from eafo.kernels.launch import are_plain, laid_out_as
 from eafo.kernels.lower import Scalar
 
 __all__ = ["CppRunner"]
@@ -44,12 +44,13 @@ class CppRunner:
         }
 
     @staticmethod
-    def serves(x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> bool:
-        """Whether x is a float32 or float64 tensor of the CPU, and every parameter a single number."""
+    def serves(x: torch.Tensor, values: tuple[float | torch.Tensor, ...], *others: torch.Tensor) -> bool:
+        """Whether x is a float32 or float64 tensor of the CPU, every parameter a single number, and all have memory."""
         return (
             x.dtype in _SUFFIX
             and x.device.type == "cpu"
             and all(not isinstance(v, torch.Tensor) or v.ndim == 0 for v in values)
+            and are_plain(x, *values, *others)
         )
 
     def forward(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> torch.Tensor:
@@ -67,11 +68,12 @@ class CppRunner:
         dx = torch.empty_like(x)
         x, grad = laid_out_as(dx, x), laid_out_as(dx, grad)
         n = x.numel()
-        totals = torch.empty(len(self._learnable), dtype=x.dtype)
+        # The default device may be another one.
+        totals = torch.empty(len(self._learnable), dtype=x.dtype, device=x.device)
         chunks = -(-n // cpp.CHUNK)
         # Up to this many chunks the sums fit on the stack of the compiled function.
         slots = (
-            torch.empty(chunks * totals.numel(), dtype=torch.float64)
+            torch.empty(chunks * totals.numel(), dtype=torch.float64, device=x.device)
             if chunks > cpp.CHUNKS_ON_STACK
             else totals
         )

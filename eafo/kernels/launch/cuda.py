@@ -10,7 +10,7 @@ import torch
 
 from eafo.kernels import nvrtc
 from eafo.kernels.backends import cuda
-from eafo.kernels.launch import laid_out_as
+from eafo.kernels.launch import Constants, are_plain, laid_out_as, may_be_kept
 from eafo.kernels.lower import Scalar
 
 __all__ = ["CudaRunner"]
@@ -42,13 +42,14 @@ class CudaRunner:
         nvrtc.require()
 
     @staticmethod
-    def serves(x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> bool:
-        """Whether x lies on an NVIDIA GPU in a type that is served, and every parameter is a single number."""
+    def serves(x: torch.Tensor, values: tuple[float | torch.Tensor, ...], *others: torch.Tensor) -> bool:
+        """Whether x lies on an NVIDIA GPU in a type that is served, every parameter is one number, and all have memory."""
         return (
             x.device.type == "cuda"
             and torch.version.hip is None
             and x.dtype in _TYPES
             and all(not isinstance(v, torch.Tensor) or v.ndim == 0 for v in values)
+            and are_plain(x, *values, *others)
         )
 
     def forward(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> torch.Tensor:
@@ -57,7 +58,7 @@ class CudaRunner:
         x, n = laid_out_as(y, x), x.numel()
         if n:
             suffix, real = _TYPES[x.dtype]
-            module, parameters = self._module(x.device), _on_device(x, real, values)
+            module, parameters = self.load(x.device), _on_device(x, real, values)
             module.launch(f"eafo_forward_{suffix}", module.blocks(x), x, y, n, *parameters)
         return y
 
@@ -70,7 +71,7 @@ class CudaRunner:
         x, grad, n = laid_out_as(dx, x), laid_out_as(dx, grad), x.numel()
         totals = torch.zeros(len(self._learnable), dtype=real, device=x.device)
         if n:
-            module, parameters = self._module(x.device), _on_device(x, real, values)
+            module, parameters = self.load(x.device), _on_device(x, real, values)
             blocks = module.blocks(x)
             slots = torch.empty(blocks * totals.numel(), dtype=real, device=x.device)
             module.launch(
@@ -82,7 +83,12 @@ class CudaRunner:
         )
         return (dx, *sums)
 
-    def _module(self, device: torch.device) -> _Module:
+    def load(self, device: torch.device) -> _Module:
+        """The kernels on a device, compiled when first asked for.
+
+        Raises:
+            BuildError: NVRTC refuses the source or the device's architecture.
+        """
         index = torch.cuda.current_device() if device.index is None else device.index
         if index not in self._modules:
             self._modules[index] = _Module.load(self._source, index)
@@ -115,7 +121,11 @@ class _Module:
 
     def ticket(self) -> torch.Tensor:
         """The counter by which a launch knows its last block; one a stream, for launches on two may overlap."""
-        return _ticket(self.index, torch.cuda.current_stream(self.index).cuda_stream)
+        stream = torch.cuda.current_stream(self.index).cuda_stream
+        if may_be_kept(torch.device("cuda", self.index)):
+            return _ticket(self.index, stream)
+        # A graph zeroes a counter of its own at every replay, on whichever stream that is.
+        return _ticket.__wrapped__(self.index, stream)
 
     def launch(self, name: str, blocks: int, *arguments: torch.Tensor | int) -> None:
         """Launch on torch's current stream."""
@@ -137,19 +147,18 @@ class _Stream:
         return 0, self.handle
 
 
+_CONSTANTS = Constants()
+
+
 @functools.lru_cache(maxsize=64)
 def _ticket(index: int, stream: int) -> torch.Tensor:
     return torch.zeros(1, dtype=torch.int32, device=f"cuda:{index}")
-
-
-@functools.lru_cache(maxsize=256)
-def _constant(value: float, real: torch.dtype, device: torch.device) -> torch.Tensor:
-    return torch.full((), value, dtype=real, device=device)
 
 
 def _on_device(
     x: torch.Tensor, real: torch.dtype, values: tuple[float | torch.Tensor, ...]
 ) -> list[torch.Tensor]:
     return [
-        v.to(x.device, real) if isinstance(v, torch.Tensor) else _constant(v, real, x.device) for v in values
+        v.to(x.device, real) if isinstance(v, torch.Tensor) else _CONSTANTS.get(v, real, x.device)
+        for v in values
     ]

@@ -1,0 +1,125 @@
+"""Tensors that are not plain memory: views with the negative bit, torch's transforms, modes and constants."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+from eafo.errors import BuildError
+from eafo.kernels import build, compile_kernel, op
+from eafo.kernels.launch import Constants
+from eafo.kernels.launch.cuda import CudaRunner
+from eafo.nn import Module
+
+needs_compiler = pytest.mark.skipif(build.find_compiler() is None, reason="no C++ compiler on this machine")
+BACKENDS = ["aten", pytest.param("cpp", marks=needs_compiler)]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "make", [lambda: torch._neg_view(torch.randn(7)), lambda: torch.randn(7, dtype=torch.cfloat).conj().imag]
+)
+def test_the_negative_bit_is_resolved_in_x_and_in_its_gradient(make, backend):
+    kernel, x, weight = compile_kernel("crrelu", backend), make(), make()
+    assert x.is_neg()
+    results = []
+    for point, grad in ((x, weight), (x.resolve_neg(), weight.resolve_neg())):
+        leaf = point.detach().requires_grad_()
+        y = kernel(leaf)
+        results.append((y.detach(), *torch.autograd.grad(y, leaf, grad)))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+@pytest.mark.parametrize("parameters", [{}, {"epsilon": 0.5}], ids=str)
+def test_a_fake_tensor_is_never_read(parameters):
+    with FakeTensorMode():
+        y = compile_kernel("crrelu")(torch.randn(3), **parameters)
+    assert isinstance(y, FakeTensor)
+    assert y.shape == (3,)
+
+
+def test_a_subclass_keeps_its_type():
+    class Named(torch.Tensor):
+        pass
+
+    x = torch.randn(3)
+    found = compile_kernel("silu")(x.as_subclass(Named))
+    assert type(found) is Named
+    torch.testing.assert_close(found.as_subclass(torch.Tensor), compile_kernel("silu")(x))
+
+
+def _vmapped(layer, x):
+    torch.func.vmap(layer)(x)
+
+
+def _faked(layer, x):
+    with FakeTensorMode():
+        layer(torch.randn(3))
+
+
+def _differentiated(layer, x):
+    torch.func.vmap(torch.func.grad(layer))(x)
+
+
+@pytest.mark.usefixtures("no_kernels_kept")
+@pytest.mark.parametrize("first", [_vmapped, _faked, _differentiated])
+def test_what_came_before_leaves_no_trace_in_the_constants(first):
+    layer, x = Module("elu", backend="aten"), torch.linspace(-2, 2, 5)
+    first(layer, x)
+    torch.testing.assert_close(layer(x), torch.nn.functional.elu(x))
+    torch.testing.assert_close(torch.func.vmap(layer)(x), torch.nn.functional.elu(x))
+
+
+def test_constants_of_both_signs_of_zero_are_two():
+    constants = Constants()
+    found = [constants.get(v, torch.float32, torch.device("cpu")) for v in (0.0, -0.0, 0.0)]
+    assert [torch.signbit(v).item() for v in found] == [False, True, False]
+    assert found[0] is found[2]
+
+
+@needs_compiler
+@pytest.mark.parametrize("count", [10, 2_000_000])
+def test_the_default_device_is_not_asked(count):
+    x, epsilon = torch.ones(count), torch.tensor(0.5, requires_grad=True)
+    y = compile_kernel("crrelu", "cpp")(x, epsilon=epsilon)
+    with torch.device("meta"):
+        (slope,) = torch.autograd.grad(y, epsilon, torch.ones(count, device="cpu"))
+    assert slope.item() == pytest.approx(count * 0.6065307, rel=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_batched_gradients(backend):
+    x = torch.linspace(-2, 2, 5, requires_grad=True)
+    y = compile_kernel("silu", backend)(x)
+    (jacobian,) = torch.autograd.grad(y, x, torch.eye(5), is_grads_batched=True, retain_graph=True)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(jacobian, slope.diag())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_sums_over_half_precisions_are_float32_when_differentiated_again(dtype):
+    x = torch.full((5000,), 1.0, dtype=dtype, requires_grad=True)
+    epsilon = torch.tensor(0.01, requires_grad=True)
+    y = compile_kernel("crrelu", "aten")(x, epsilon=epsilon).sum()
+    slope, total = torch.autograd.grad(y, [x, epsilon], create_graph=True)
+    assert total.item() == pytest.approx(5000 * 0.6065307, rel=1e-5)
+    assert slope.dtype == dtype
+
+
+@pytest.mark.usefixtures("no_kernels_kept")
+def test_a_gpu_that_the_compiler_refuses_is_served_by_plain_operations(monkeypatch):
+    def refuse(runner, device):
+        raise BuildError("NVRTC must compile the kernel", "sm_20")
+
+    monkeypatch.setattr(CudaRunner, "__init__", lambda runner, scalar: None)
+    monkeypatch.setattr(CudaRunner, "serves", lambda *_: True)
+    monkeypatch.setattr(CudaRunner, "load", refuse)
+    warned = []
+    monkeypatch.setattr(op, "warn_once", warned.append)
+    kernel, x = compile_kernel("silu"), torch.ones(3, dtype=torch.float16)
+    assert [kernel.served_by(x) for _ in range(2)] == ["aten", "aten"]
+    assert len(warned) == 1
+    assert "sm_20" in warned[0]
+    with pytest.raises(BuildError, match="sm_20"):
+        compile_kernel("silu", "cuda")(x)
