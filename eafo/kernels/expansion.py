@@ -19,6 +19,9 @@ LARGEST_PRODUCT = 16
 #: Where the asymptotic series of erfc takes over, far from where erfc is subnormal, and how many terms follow the first.
 _ERFC_TAIL = {Precision.FLOAT32: (8, 5), Precision.FLOAT64: (16, 9)}
 
+#: Up to here the low word of u + φ is so small that its square is nothing.
+_FAR_TURNS = 256
+
 
 class Builder(Protocol):
     """What an expansion is given: it emits operations and hands back their positions."""
@@ -95,7 +98,10 @@ def scaled_erfc(builder: Builder, e: Any) -> int:
 
 
 def shifted(builder: Builder, e: Any) -> int:
-    """sin(s + r) = sin s + r cos s, with s + r = u + φ exactly up to r's own rounding (Knuth's two-sum)."""
+    """sin(s + r) = sin s + r cos s, with s + r = u + φ exactly up to r's own rounding (Knuth's two-sum).
+
+    Where |u| is large, so is r; u has no digits to spare there, and sin u cos φ + cos u sin φ loses none.
+    """
     u, phase = builder.value(e.args[0]), sympy.N(e.args[1], 60)
     high = builder.round(float(phase))
     hi, lo = builder.const(high), builder.const(phase - sympy.Float(high, 60))
@@ -107,10 +113,35 @@ def shifted(builder: Builder, e: Any) -> int:
         builder.op(Operation.SUB, hi, back),
     )
     r = builder.op(Operation.ADD, r, lo)
-    sine, cosine = builder.op(Operation.SIN, s), builder.op(Operation.COS, s)
+    far = builder.op(Operation.LESS, builder.const(_FAR_TURNS), builder.op(Operation.ABS, u))
+    s = builder.op(Operation.SELECT, far, u, s)
+    r = builder.op(Operation.SELECT, far, builder.const(sympy.sin(phase)), r)
+    c = builder.op(Operation.SELECT, far, builder.const(sympy.cos(phase)), builder.const(1))
+    sine, cosine, mul = builder.op(Operation.SIN, s), builder.op(Operation.COS, s), Operation.MUL
     if isinstance(e, fn.ShiftedSin):
-        return builder.op(Operation.ADD, sine, builder.op(Operation.MUL, r, cosine))
-    return builder.op(Operation.SUB, cosine, builder.op(Operation.MUL, r, sine))
+        return builder.op(Operation.ADD, builder.op(mul, c, sine), builder.op(mul, r, cosine))
+    return builder.op(Operation.SUB, builder.op(mul, c, cosine), builder.op(mul, r, sine))
+
+
+def sech(builder: Builder, e: Any) -> int:
+    """Compute 2h/(1 + h²) with h = exp(−|u|)."""
+    u, add, mul = builder.value(e.args[0]), Operation.ADD, Operation.MUL
+    h = builder.op(Operation.EXP, builder.op(Operation.NEG, builder.op(Operation.ABS, u)))
+    return builder.op(
+        Operation.DIV, builder.op(add, h, h), builder.op(add, builder.const(1), builder.op(mul, h, h))
+    )
+
+
+def log_cosh(builder: Builder, e: Any) -> int:
+    """Compute log1p(2 sinh²(u/2)) for |u| < 1, and |u| + log1p(exp(−2|u|)) − log 2 beyond."""
+    size, mul = builder.op(Operation.ABS, builder.value(e.args[0])), Operation.MUL
+    sinh = builder.op(Operation.SINH, builder.op(mul, size, builder.const(sympy.S.Half)))
+    near = builder.op(Operation.LOG1P, builder.op(mul, builder.op(mul, sinh, sinh), builder.const(2)))
+    small = builder.op(Operation.EXP, builder.op(mul, size, builder.const(-2)))
+    # The two small terms first: far out they are lost beside |u| as they should be.
+    rest = builder.op(Operation.SUB, builder.op(Operation.LOG1P, small), builder.const(sympy.log(2)))
+    far = builder.op(Operation.ADD, size, rest)
+    return builder.op(Operation.SELECT, builder.op(Operation.LESS, size, builder.const(1)), near, far)
 
 
 def tanh_softplus(builder: Builder, e: Any) -> int:
@@ -151,6 +182,8 @@ EXPANSIONS: dict[Any, Callable[[Builder, Any], int]] = {
     fn.ScaledErfc: scaled_erfc,
     fn.ScaledExp: scaled_exp,
     fn.ScaledSigmoid: scaled_sigmoid,
+    fn.LogCosh: log_cosh,
+    fn.Sech: sech,
     fn.ShiftedCos: shifted,
     fn.ShiftedSin: shifted,
     fn.TanhSoftplus: tanh_softplus,

@@ -13,9 +13,11 @@ __all__ = [
     "Erfc",
     "Expm1",
     "Log1p",
+    "LogCosh",
     "ScaledErfc",
     "ScaledExp",
     "ScaledSigmoid",
+    "Sech",
     "ShiftedCos",
     "ShiftedSin",
     "Sigmoid",
@@ -126,6 +128,37 @@ class Tanh(_Real):
     def definition(u: Any) -> sympy.Expr:
         """In elementary functions."""
         return sympy.tanh(u)
+
+
+class Sech(_Real):
+    """1/cosh(u), computed as 2h/(1 + h²) with h = exp(−|u|): cosh(u) itself overflows."""
+
+    is_positive = True
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        """−sech(u) tanh(u)."""
+        (u,) = self.args
+        return -Sech(u) * Tanh(u)
+
+    @staticmethod
+    def definition(u: Any) -> sympy.Expr:
+        """In elementary functions."""
+        return 1 / sympy.cosh(u)
+
+
+class LogCosh(_Real):
+    """log(cosh(u)) without the overflow of cosh(u) far out or the cancellation near 0."""
+
+    is_nonnegative = True
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        """tanh(u)."""
+        return Tanh(self.args[0])
+
+    @staticmethod
+    def definition(u: Any) -> sympy.Expr:
+        """In elementary functions."""
+        return sympy.log(sympy.cosh(u))
 
 
 class TanhSoftplus(_Real):

@@ -19,14 +19,17 @@ from eafo.kernels.functions import (
     Erfc,
     Expm1,
     Log1p,
+    LogCosh,
     ScaledErfc,
     ScaledExp,
     ScaledSigmoid,
+    Sech,
     ShiftedSin,
     Sigmoid,
     Softplus,
     Tanh,
     TanhSoftplus,
+    TanhSoftplusSlope,
 )
 
 __all__ = ["RULES", "Rule", "finish", "stabilise"]
@@ -87,7 +90,7 @@ def _one_over_cosh(node: Any) -> Any:
     ):
         (u,) = node.base.args
         pairs, left = divmod(int(-node.exp), 2)
-        return (4 * Sigmoid(2 * u) * Sigmoid(-2 * u)) ** pairs / node.base**left
+        return (4 * Sigmoid(2 * u) * Sigmoid(-2 * u)) ** pairs * (2 * sympy.exp(-u) * Sigmoid(2 * u)) ** left
     return node
 
 
@@ -127,54 +130,112 @@ def _sinusoids(node: Any) -> Any:
     return node
 
 
-def _one_plus_exp(node: Any) -> tuple[Any, Any] | None:
-    """(a, v) with node = a (1 + exp(v)), for positive numbers a and b in a + b exp(u)."""
+def _positive_exponential(term: Any) -> tuple[Any, Any] | None:
+    """(c, u) with term = c exp(u) and a positive number c; u is 0 where the term is a number."""
+    coefficient, rest = term.as_independent(VARIABLE, as_Add=False)
+    if not (coefficient.is_number and coefficient.is_positive):
+        return None
+    if rest == 1:
+        return coefficient, sympy.S.Zero
+    return (coefficient, rest.args[0]) if isinstance(rest, sympy.exp) else None
+
+
+def _one_plus_exp(node: Any) -> tuple[Any, Any, Any] | None:
+    """(a, w, v) with node = a exp(w) (1 + exp(v)), for a sum of two positive multiples of exponentials."""
     if not isinstance(node, sympy.Add) or len(node.args) != 2:
         return None
-    for constant, other in (node.args, node.args[::-1]):
-        coefficient, rest = other.as_coeff_Mul()
-        if (
-            constant.is_number
-            and constant.is_positive
-            and isinstance(rest, sympy.exp)
-            and coefficient.is_positive
-        ):
-            return constant, rest.args[0] + sympy.log(coefficient / constant)
-    return None
+    first, second = (_positive_exponential(term) for term in node.args)
+    if first is None or second is None:
+        return None
+    if second[1] == 0:
+        first, second = second, first
+    (a, w), (b, u) = first, second
+    return a, w, sympy.expand(u - w) + sympy.log(b / a)
 
 
 def _sigmoid(node: Any) -> Any:
     if isinstance(node, sympy.Pow) and node.exp.is_Integer and node.exp < 0:
         found = _one_plus_exp(node.base)
         if found is not None:
-            return found[0] ** node.exp * Sigmoid(-found[1]) ** -node.exp
+            a, w, v = found
+            node = a**node.exp * sympy.exp(node.exp * w) * Sigmoid(-v) ** -node.exp
     return _exp_times_sigmoid(node) if isinstance(node, sympy.Mul) else node
 
 
-def _exp_times_sigmoid(product: Any) -> Any:
-    """exp(−kv) σ(v)ⁿ = σ(−v)ᵏ σ(v)ⁿ⁻ᵏ, as far as it goes."""
+def _sech(node: Any) -> Any:
+    return _exp_times_sigmoid(node, halves=True) if isinstance(node, sympy.Mul) else node
+
+
+def _exp_times_sigmoid(product: Any, *, halves: bool = False) -> Any:
+    """exp(c − kv) σ(v)ⁿ = exp(c) σ(−v)ᵏ σ(v)ⁿ⁻ᵏ, as far as it goes; in halves, exp(−v/2) σ(v) = sech(v/2)/2."""
     for exponential in (f for f in product.args if isinstance(f, sympy.exp)):
         for factor in product.args:
             base, power = factor.as_base_exp()
             if isinstance(base, Sigmoid) and power.is_Integer and power > 0:
-                v = base.args[0]
-                k = sympy.cancel(-exponential.args[0] / v)
-                if k.is_Integer and k > 0:
-                    m = min(int(k), int(power))
-                    rest = sympy.Mul(*(f for f in product.args if f not in (exponential, factor)))
-                    left = sympy.exp(sympy.expand(exponential.args[0] + m * v))
-                    return rest * left * base ** (power - m) * Sigmoid(-v) ** m
+                u, v = exponential.args[0], base.args[0]
+                k = _opposed(u, v)
+                if k is None:
+                    continue
+                m, half = min(int(k), int(power)), sympy.Integer(0)
+                gates = base ** (power - m) * Sigmoid(-v) ** m
+                if halves and not k.is_Integer and power > m:
+                    half = sympy.S.Half
+                    gates = base ** (power - m - 1) * Sigmoid(-v) ** m * Sech(v / 2) / 2
+                rest = sympy.Mul(*(f for f in product.args if f not in (exponential, factor)))
+                return rest * sympy.exp(sympy.expand(u + (m + half) * v)) * gates
     return product
+
+
+def _opposed(u: Any, v: Any) -> Any:
+    """The k > 0, a multiple of 1/2, with u + kv free of x; None where there is none."""
+    slope = v.diff(VARIABLE)
+    if slope == 0:
+        return None
+    k = sympy.cancel(-u.diff(VARIABLE) / slope)
+    if not ((2 * k).is_Integer and k > 0) or VARIABLE in sympy.expand(u + k * v).free_symbols:
+        return None
+    return k
 
 
 def _softplus(node: Any) -> Any:
     if not isinstance(node, sympy.log):
         return node
     found = _one_plus_exp(node.args[0])
-    if found is not None and found[0] == 1:
-        return Softplus(found[1])
+    if found is not None:
+        a, w, v = found
+        return sympy.log(a) + w + Softplus(v)
     base, power = node.args[0].as_base_exp()
     return -power * Softplus(-base.args[0]) if isinstance(base, Sigmoid) else node
+
+
+def _tanh_of_quotients(node: Any) -> Any:
+    """(exp(u) − 1)/(exp(u) + 1) = tanh(u/2) and sinh(u)/cosh(u) = tanh(u), to any powers."""
+    if not isinstance(node, sympy.Mul):
+        return node
+    powers = dict(factor.as_base_exp() for factor in node.args)
+    for above, below, sign, build in (
+        (Expm1, Sigmoid, 1, lambda u: (Sigmoid(-u), Tanh(u / 2))),
+        (sympy.sinh, sympy.cosh, -1, lambda u: (sympy.cosh(u), Tanh(u))),
+    ):
+        for base, power in powers.items():
+            if not (isinstance(base, above) and power.is_Integer and power > 0):
+                continue
+            other, tanh = build(base.args[0])
+            count = sign * powers.get(other, sympy.S.Zero)
+            if isinstance(other, below) and count.is_Integer and count > 0:
+                m = min(power, count)
+                return node / base**m / other ** (sign * m) * tanh**m
+    return node
+
+
+def _log_cosh(node: Any) -> Any:
+    if not isinstance(node, sympy.log):
+        return node
+    coefficient, rest = node.args[0].as_coeff_Mul()
+    base, power = rest.as_base_exp()
+    if isinstance(base, sympy.cosh) and coefficient.is_positive and power.is_number:
+        return sympy.log(coefficient) + power * LogCosh(*base.args)
+    return node
 
 
 def _log1p(node: Any) -> Any:
@@ -268,15 +329,57 @@ def _scaled(kind: Any, build: Callable[[Any, Any], Any]) -> Callable[[Any], Any]
     return apply
 
 
+#: What may vanish as fast as an exponential grows.
+_WILD = (
+    sympy.exp, sympy.sinh, sympy.cosh, sympy.tanh, sympy.erfc, Erfc, Expm1, ScaledErfc, ScaledExp, ScaledSigmoid,
+    Sech, Sigmoid, Softplus, TanhSoftplus, TanhSoftplusSlope,
+)  # fmt: skip
+
+
+def _scaled_exp(node: Any) -> Any:
+    """Only where exp(u) cannot overflow against a p that vanishes: the halves would give a wrong number, not NaN."""
+    scaled = _scale_exp(node)
+    if isinstance(scaled, ScaledExp) and scaled.args[0].has(*_WILD) and not _is_bounded_above(scaled.args[1]):
+        return node
+    return scaled
+
+
+_scale_exp = _scaled(sympy.exp, ScaledExp)
+
+
+def _is_bounded_above(u: Any) -> bool:
+    """Whether u is seen to have an upper bound: term by term, by its leading power, or by exp(bx) against cx."""
+    terms = sympy.Add.make_args(sympy.expand(u))
+    if all(t.is_nonpositive or VARIABLE not in t.free_symbols for t in terms):
+        return True
+    if u.is_polynomial(VARIABLE):
+        leading = sympy.Poly(u, VARIABLE)
+        return bool(leading.degree() % 2 == 0 and leading.LC().is_negative)
+    rising = [t for t in terms if not t.is_nonpositive and VARIABLE in t.free_symbols]
+    slopes = [
+        e.args[0].diff(VARIABLE)
+        for t in terms
+        if t.is_nonpositive
+        for e in t.args
+        if isinstance(e, sympy.exp)
+    ]
+    return all(
+        (slope := t.diff(VARIABLE)).is_number and any((slope * s).is_positive for s in slopes) for t in rising
+    )
+
+
 #: Every rewrite, in the order in which they are applied.
 RULES: tuple[Rule, ...] = (
     Rule("sigmoid", "1/(1 + exp(u)) squares an overflow when differentiated", "function", _sigmoid),
     Rule("softplus", "log(1 + exp(u)) overflows for large u and rounds to 0 for small", "function", _softplus),
     Rule("log1p", "log(1 + u) loses the digits of a small u", "function", _log1p),
     Rule("expm1", "exp(u) − 1 cancels near 0", "both", _expm1),
+    Rule("tanh of quotients", "sinh(u)/cosh(u) and (exp(u) − 1)/(exp(u) + 1) overflow", "function", _tanh_of_quotients),
+    Rule("log cosh", "cosh(u) overflows, and log(cosh(u)) cancels near 0", "function", _log_cosh),
     Rule("erfc", "1 + erf(u) cancels in the left tail", "function", _erfc),
     Rule("tanh", "1 − tanh(u)² cancels in both tails", "function", _tanh),
     Rule("one over cosh", "cosh(u) overflows, and so makes NaN of the slope of 1/cosh(u)²", "function", _one_over_cosh),
+    Rule("sech", "exp(−u) overflows where σ(2u) is 0; their product is 1/cosh(u)/2", "function", _sech),
     Rule("one plus tanh", "1 + tanh(u) cancels in the left tail", "function", _one_plus_tanh),
     Rule("tanh of softplus", "one exponential in place of three functions, all terms positive", "function", _tanh_softplus),
     Rule("one plus sin", "1 + sin(u) cancels at its double roots; u + π/4 is exact there as (x + t)", "function", _one_plus_sin),
@@ -287,7 +390,7 @@ RULES: tuple[Rule, ...] = (
     Rule("cos of turns", "near a quarter turn, cos(π r) is sin(π (1/2 − r)) with an exact difference", "finish", _cos_of_turns),
     Rule("merged exponentials", "exp(−u) overflows where exp(−exp(−u)) is 0; their product does not", "finish", _merged_exponentials),
     Rule("common exponential", "1 − x² beside exp(u) cancels at ±1; (1 − x)(1 + x) does not", "finish", _common_exponential),
-    Rule("scaled exp", "p exp(u) amplifies the rounding of a subnormal exp(u)", "finish", _scaled(sympy.exp, ScaledExp)),
+    Rule("scaled exp", "p exp(u) amplifies the rounding of a subnormal exp(u)", "finish", _scaled_exp),
     Rule("scaled sigmoid", "p σ(u) amplifies the rounding of a subnormal σ(u)", "finish", _scaled(Sigmoid, ScaledSigmoid)),
     Rule("scaled erfc", "p erfc(u) amplifies the rounding of a subnormal erfc(u)", "finish", _scaled(Erfc, ScaledErfc)),
 )  # fmt: skip

@@ -38,6 +38,9 @@ EXAMPLES = {
     "cancelling fractions": 1 / (1 + sympy.Abs(X)) - sympy.Abs(X) / (1 + sympy.Abs(X)) ** 2,
     "cos of turns": sympy.cos(sympy.pi * (X + 2) / 8),
     "common exponential": sympy.exp(-(X**2)) - X**2 * sympy.exp(-(X**2)),
+    "tanh of quotients": sympy.sinh(X) / sympy.cosh(X) + (sympy.exp(X) - 1) ** 2 / (sympy.exp(X) + 1),
+    "sech": X / (sympy.exp(X) + sympy.exp(-X)) + X / sympy.cosh(2 * X) ** 3,
+    "log cosh": sympy.log(3 * sympy.cosh(X) ** 2),
     "scaled exp": X * sympy.exp(-(X**2) / 2),
     "scaled sigmoid": X**2 * sympy.exp(X) / (1 + sympy.exp(X)) ** 2,
     "scaled erfc": X * (1 + sympy.erf(X)),
@@ -46,7 +49,9 @@ EXAMPLES = {
 PREREQUISITES = {
     "one plus tanh": ["tanh"],
     "tanh of softplus": ["tanh", "softplus"],
+    "sech": ["sigmoid", "one over cosh"],
     "scaled sigmoid": ["sigmoid"],
+    "tanh of quotients": ["sigmoid", "expm1"],
     "scaled erfc": ["erfc"],
 }
 
@@ -111,7 +116,7 @@ def test_derivatives_of_the_functions_are_those_of_their_definitions(kind):
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("silu", "sigmoid"),
+        ("x/(1 + exp(-20*x))", "sigmoid"),
         ("softplus", "softplus"),
         ("elu", "expm1"),
         ("gelu", "erfc"),
@@ -177,3 +182,65 @@ def test_what_dies_out_leaves_no_nan(formula, dtype, backend):
     limits = get(formula)(np.array(far).clip(-1e4, 1e4))
     np.testing.assert_allclose(y.detach().double().numpy(), limits, rtol=1e-6, atol=1e-30)
     np.testing.assert_array_equal(x.grad.double().abs().numpy() < 1e-30, True)
+
+
+@pytest.mark.parametrize("backend", ["aten", "cpp"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "exp(2*x)/(3 + exp(2*x))",
+        "exp(x)/(2 + exp(x))",
+        "exp(x)/(exp(x) + exp(-x))",
+        "exp(x)/cosh(x)",
+        "x/(exp(x) + exp(-x))",
+        "log(2 + exp(x))",
+        "log(exp(x) + exp(-x))",
+        "(exp(2*x) - 1)/(exp(2*x) + 1)",
+        "(1 - exp(-x))/(1 + exp(-x))",
+        "1/cosh(x)",
+        "x/cosh(x)**3",
+        "sinh(x)/cosh(x)",
+        "log(cosh(x))",
+    ],
+)
+def test_what_overflows_on_the_way_to_a_finite_value_does_not(formula, dtype, backend):
+    far = [
+        s * v for s in (-1.0, 1.0) for v in (0.3, 2.0, 20.0, 52.5, 55.0, 60.0, 90.0, 105.0, 400.0, 800.0, 1e4)
+    ]
+    x = torch.tensor(far, dtype=dtype, requires_grad=True)
+    exact = reference.oracle(get(formula), x.detach().double().numpy())
+    y = compile_kernel(formula, backend)(x)
+    y.sum().backward()
+    # Arguments such as 2x − log 3 are rounded, which exp turns into a few dozen units.
+    tolerance = {"rtol": 3e-5, "atol": 1e-36} if dtype == torch.float32 else {"rtol": 1e-13, "atol": 1e-300}
+    np.testing.assert_allclose(y.detach().double().numpy(), exact.value.high, **tolerance)
+    np.testing.assert_allclose(x.grad.double().numpy(), exact.slope.high, **tolerance)
+
+
+@pytest.mark.parametrize("backend", ["aten", "cpp"])
+@pytest.mark.parametrize(
+    "formula", ["exp(x)/(1 + exp(x/3))**3", "exp(0.9*x)/(1 + exp(x))", "exp(x)*exp(-sqrt(1 + x**2))"]
+)
+def test_an_overflow_is_never_a_plausible_number(formula, backend):
+    x = torch.linspace(-200, 600, 2000)
+    y = compile_kernel(formula, backend)(x)
+    exact = reference.evaluate(get(formula).expression, x.double().numpy(), {}).high
+    finite = y.isfinite().numpy()
+    np.testing.assert_allclose(y.numpy()[finite], exact[finite], rtol=1e-3, atol=1e-30)
+
+
+@pytest.mark.parametrize("backend", ["aten", "cpp"])
+@pytest.mark.parametrize(
+    ("formula", "scale"), [("sinerelu", 1.0), ("1 + sin(x)", 1.0), ("sin(x) + 2*cos(x)", 2.0)]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_shifted_sines_far_out(formula, scale, dtype, backend):
+    far = [s * v for s in (-1.0, 1.0) for v in (200.0, 257.0, 1e4 + 0.25, 1e7, 1e10)]
+    x = torch.tensor(far, dtype=dtype)
+    x = x if formula != "sinerelu" else x[x < 0]
+    act = get(formula)
+    act = act.with_parameters(**{k: float(np.float32(v)) for k, v in act.defaults.items()})
+    exact = reference.oracle(act, x.double().numpy()).value.high
+    found = compile_kernel(act, backend)(x).double().numpy()
+    np.testing.assert_allclose(found, exact, rtol=0, atol=6 * torch.finfo(dtype).eps * scale)
