@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 
 from eafo.activation import VARIABLE, Activation
 from eafo.catalog import ActivationLike, get
@@ -87,8 +88,10 @@ class _Computation:
         return tuple(_computation(self.scalar.derivative(s), "aten") for s in symbols)
 
     def __call__(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
-        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        if torch.compiler.is_compiling():
             return _Composable.apply(x, self, *values)
+        if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+            return _ForwardMode.apply(x, self, *values)
         return _Elementwise.apply(x, self, *values)
 
 
@@ -131,16 +134,41 @@ class _Composable(torch.autograd.Function):
         return _backward(ctx, grad)
 
 
+class _ForwardMode(_Composable):
+    """The same with derivatives forward, which torch.compile refuses to trace."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        _Composable.setup_context(ctx, inputs, output)
+        x, _, *values = inputs
+        ctx.save_for_forward(x, *(v for v in values if isinstance(v, torch.Tensor)))
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: torch.Tensor | None) -> torch.Tensor:
+        """f′ dx + Σ ∂f/∂θ dθ."""
+        x, values = _saved(ctx)
+        moved = [tangents[0], *(tangents[2 + position] for position in ctx.computation.learnable)]
+        terms = [
+            c(x, values) * t for c, t in zip(ctx.computation.slopes, moved, strict=True) if t is not None
+        ]
+        return sum(terms, torch.zeros_like(x)).to(x.dtype)
+
+
 def _remember(ctx: Any, x: torch.Tensor, computation: _Computation, values: _Values) -> None:
     ctx.computation = computation
     ctx.save_for_backward(x, *(v for v in values if isinstance(v, torch.Tensor)))
     ctx.numbers = tuple(None if isinstance(v, torch.Tensor) else v for v in values)
 
 
-def _backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+def _saved(ctx: Any) -> tuple[torch.Tensor, _Values]:
+    """Give x and the parameters, as `_remember` took them."""
     x, *saved = ctx.saved_tensors
     tensors = iter(saved)
-    values = tuple(next(tensors) if number is None else number for number in ctx.numbers)
+    return x, tuple(next(tensors) if number is None else number for number in ctx.numbers)
+
+
+def _backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    x, values = _saved(ctx)
     computation = ctx.computation
     if torch.is_grad_enabled():
         results = _differentiable_backward(computation, x, values, grad)

@@ -123,3 +123,36 @@ def test_a_gpu_that_the_compiler_refuses_is_served_by_plain_operations(monkeypat
     assert "sm_20" in warned[0]
     with pytest.raises(BuildError, match="sm_20"):
         compile_kernel("silu", "cuda")(x)
+
+
+# torch loads its decompositions for forward mode by its own deprecated scripting.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_forward_mode_agrees_with_reverse_mode(backend):
+    kernel = compile_kernel("crrelu", backend)
+    x = torch.linspace(-2, 2, 6, dtype=torch.float64)
+    epsilon = torch.tensor(0.3, dtype=torch.float64)
+    for argument in (0, 1):
+        found, expected = (
+            jacobian(lambda v, e: kernel(v, epsilon=e), argnums=argument)(x, epsilon)
+            for jacobian in (torch.func.jacfwd, torch.func.jacrev)
+        )
+        torch.testing.assert_close(found, expected, rtol=1e-14, atol=0)
+    hessian = torch.func.hessian(lambda v: kernel(v).sum())(x)
+    second = torch.func.vmap(torch.func.grad(torch.func.grad(kernel)))(x)
+    torch.testing.assert_close(hessian, second.diag(), rtol=1e-13, atol=0)
+
+
+# torch loads its decompositions for forward mode by its own deprecated scripting.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_dual_numbers(backend, dtype):
+    x, tangent = torch.linspace(-2, 2, 6, dtype=dtype), torch.arange(6, dtype=dtype)
+    kernel = compile_kernel("silu", backend)
+    with torch.autograd.forward_ad.dual_level():
+        y = kernel(torch.autograd.forward_ad.make_dual(x, tangent))
+        found = torch.autograd.forward_ad.unpack_dual(y).tangent
+    leaf = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(kernel(leaf).sum(), leaf)
+    torch.testing.assert_close(found, slope * tangent)
