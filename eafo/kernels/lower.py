@@ -165,6 +165,9 @@ _RELATIONS: dict[Any, tuple[Operation, bool]] = {
 _COMMUTATIVE = frozenset({Operation.ADD, Operation.MUL, Operation.EQUAL, Operation.AND, Operation.OR})
 
 
+_LARGEST_EXPONENT = 100_000
+
+
 class _Builder:
     """Emits instructions, each only once."""
 
@@ -192,6 +195,7 @@ class _Builder:
 
     def const(self, number: Any) -> int:
         """A number, rounded once to the program's precision."""
+        _refuse_towers(sympy.sympify(number))
         return self._emit(Instruction(Operation.CONST, (), self.round(float(sympy.N(number, 40)))))
 
     def round(self, number: float) -> float:
@@ -308,6 +312,19 @@ class _Builder:
         for chosen, when in reversed(pairs):
             result = self.op(Operation.SELECT, self.value(when), self.value(chosen), result)
         return result
+
+
+def _refuse_towers(number: Any) -> None:
+    """Refuse a number made of one far beyond every format: evaluating it to a few digits would take hours."""
+    for part in sympy.postorder_traversal(number):
+        if isinstance(part, sympy.exp | sympy.sinh | sympy.cosh):
+            (exponent,) = part.args
+        elif isinstance(part, sympy.Pow) and not part.exp.is_Rational:
+            exponent = part.exp * sympy.log(sympy.Abs(part.base))
+        else:
+            continue
+        if abs(sympy.N(exponent, 15)) > _LARGEST_EXPONENT:
+            raise InputError("the constants of a kernel must be finite", str(part), "leave it out")
 
 
 def _is_dyadic(number: Any) -> bool:

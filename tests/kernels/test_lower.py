@@ -114,3 +114,12 @@ def test_an_unknown_function_is_refused():
 
 def test_programs_print():
     assert str(_lower(2 * X)) == "float64 (x)\n  v0 = x\n  v1 = 2.0\n  v2 = mul v0, v1\n  f = v2"
+
+
+@pytest.mark.parametrize("formula", ["x*exp(-exp(exp(exp(3))))", "x + exp(exp(exp(4)))", "cosh(exp(20))*x"])
+def test_a_constant_beyond_every_format_is_refused_at_once(formula):
+    with pytest.raises(InputError, match=r"the constants of a kernel must be finite, but got '"):
+        (
+            Scalar.of(get(formula)).backward(Precision.FLOAT64),
+            Scalar.of(get(formula)).forward(Precision.FLOAT64),
+        )
