@@ -131,7 +131,9 @@ def branches(expression: sympy.Expr) -> sympy.Expr:
                     *((branches(kind(*others[0], value, *others[1])), when) for value, when in folded.args)
                 )
         first, *rest = sorted(args, key=lambda a: (a.is_number, sympy.default_sort_key(a)))
-        other = fold(kind, rest)
+        if len(rest) > 1:
+            return fold(kind, [first, fold(kind, rest)])
+        (other,) = rest
         return sympy.Piecewise((first, first > other if kind is sympy.Max else first < other), (other, True))
 
     return expression.replace(
@@ -149,12 +151,21 @@ def derivative(expression: sympy.Expr, symbol: sympy.Symbol = VARIABLE) -> sympy
     return result.replace(sympy.DiracDelta, lambda *_: sympy.S.Zero)
 
 
+#: NumPy's own maximum and minimum, which hand a NaN on; SymPy would print a reduction over one array.
+_MAXIMUM, _MINIMUM = sympy.Function("maximum_of"), sympy.Function("minimum_of")
+_NUMPY = {
+    "maximum_of": lambda *values: functools.reduce(np.maximum, values),
+    "minimum_of": lambda *values: functools.reduce(np.minimum, values),
+}
+
+
 def _evaluator(expression: sympy.Expr, names: tuple[str, ...]) -> Callable[..., Any]:
     """A NumPy function of x and the parameters; generated symbol names, so that no user text reaches the printer."""
     safe = [sympy.Symbol(f"v{i}", real=True) for i in range(len(names) + 1)]
     by_name = {"x": safe[0], **dict(zip(names, safe[1:], strict=True))}
     renamed = expression.xreplace({s: by_name[s.name] for s in expression.free_symbols})
-    return sympy.lambdify(safe, branches(renamed), modules=["scipy", "numpy"], cse=True)
+    renamed = renamed.replace(sympy.Max, _MAXIMUM).replace(sympy.Min, _MINIMUM)
+    return sympy.lambdify(safe, renamed, modules=[_NUMPY, "scipy", "numpy"], cse=True)
 
 
 @dataclass(frozen=True)
@@ -301,6 +312,9 @@ class Activation:
     def pieces(self) -> tuple[Piece, ...]:
         """The branches from left to right, seams symbolic; their order is taken at the default parameters.
 
+        Raises:
+            InputError: the seams cannot be found, or are infinitely many.
+
         >>> Activation("relu", sympy.Max(0, VARIABLE)).pieces()
         (Piece(expression=0, lower=-oo, upper=0), Piece(expression=x, lower=0, upper=oo))
         """
@@ -415,9 +429,25 @@ def _seams(expression: sympy.Expr) -> set[sympy.Expr]:
     for relation in expression.atoms(sympy.core.relational.Relational):
         boundary = relation.lhs - relation.rhs
         if VARIABLE in boundary.free_symbols:
-            roots = sympy.solve(boundary, VARIABLE)
-            seams.update(r for r in roots if r.is_real is not False)
+            seams.update(_roots(boundary))
     return seams
+
+
+def _roots(boundary: sympy.Expr) -> list[sympy.Expr]:
+    """The real roots of a condition's boundary.
+
+    Raises:
+        InputError: there are infinitely many, or SymPy does not find them.
+    """
+    rule = "the seams between the branches must be finitely many, and such that SymPy finds them"
+    if boundary.has(sympy.sin, sympy.cos, sympy.tan):
+        raise InputError(rule, f"{boundary} = 0")
+    if boundary.is_polynomial(VARIABLE) and boundary.free_symbols == {VARIABLE}:
+        return list(dict.fromkeys(sympy.real_roots(boundary)))
+    try:
+        return [r for r in sympy.solve(boundary, VARIABLE) if r.is_real is not False]
+    except NotImplementedError as error:
+        raise InputError(rule, f"{boundary} = 0") from error
 
 
 def _between(low: sympy.Expr, high: sympy.Expr) -> sympy.Expr:

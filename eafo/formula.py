@@ -48,7 +48,8 @@ _UNARY: dict[str, Callable[[Any], Any]] = {
     "cos": sympy.cos,
     "cosh": sympy.cosh,
     "erf": sympy.erf,
-    "erfc": sympy.erfc,
+    # SymPy would turn erfc(-x) into 2 - erfc(x), and lose the left tail; kernels read 1 - erf(u) as erfc(u).
+    "erfc": lambda u: 1 - sympy.erf(u),
     "exp": sympy.exp,
     "expm1": lambda u: sympy.exp(u) - 1,
     "gelu": lambda u: u * _erf_cdf(u),
@@ -82,6 +83,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Gt: sympy.Gt,
     ast.GtE: sympy.Ge,
     ast.Eq: sympy.Eq,
+    ast.NotEq: sympy.Ne,
 }
 
 
@@ -165,7 +167,7 @@ class _Reader:
             case ast.Compare(left=left, ops=ops, comparators=comparators):
                 values = [self.expression(v) for v in (left, *comparators)]
                 if not all(type(op) in _COMPARE for op in ops):
-                    raise _refuse("conditions compare with < <= > >= ==", node)
+                    raise _refuse("conditions compare with < <= > >= == !=", node)
                 pairs = zip(ops, values[:-1], values[1:], strict=True)
                 return sympy.And(*(_COMPARE[type(op)](a, b) for op, a, b in pairs))
             case ast.BoolOp(op=ast.And(), values=parts):

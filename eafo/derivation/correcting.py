@@ -10,6 +10,7 @@ from eafo.catalog import ActivationLike
 from eafo.derivation import checks, steps
 from eafo.derivation.checks import START
 from eafo.derivation.record import PAPER, Derivation, EntropyAt
+from eafo.errors import RefusedError
 from eafo.laws import Law, LawLike
 from eafo.theory import correction as corrections
 from eafo.theory import inverse
@@ -36,7 +37,12 @@ def derive(base: ActivationLike, law: LawLike = "normal") -> Derivation:
     epsilon*x*exp(-x**2/2) + Max(0, x)
     """
     activation, input_law = catalog.get(base), laws.get(law)
-    found = corrections.correct(activation, input_law)
+    try:
+        found = corrections.correct(activation, input_law)
+    except (ArithmeticError, NotImplementedError, TypeError) as error:
+        raise RefusedError(
+            f"the correction of {activation.name} for the law {input_law} is beyond what SymPy finds ({error})"
+        ) from error
     y = inverse.closed_form(found.branch.function, checks.middle(found))
     result = _corrected(activation, input_law, found)
     slope = corrections.descent_slope(found)

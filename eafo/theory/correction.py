@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,7 @@ class Correction:
         branch: f, p and D in numbers, for entropies.
         direction: c(x) on D as it is, constant and all, before any projection.
         projected: why the closed form could not be used; empty where it was.
+        flat: whether a flat branch of the base adjoins D.
         residual: ‖c − its projection‖ / ‖c‖ in the metric of η, L²(dz), on D; None in closed form, where c holds a Dirac
             term, or where c′/f′ is unbounded.
     """
@@ -63,6 +65,7 @@ class Correction:
     upper: sympy.Expr
     branch: Branch
     direction: sympy.Expr
+    flat: bool = False
     projected: str = ""
     residual: float | None = None
 
@@ -85,8 +88,8 @@ class _Part:
         return sympy.S.Zero if sympy.simplify(difference) == 0 else self.density * difference
 
 
-def increasing_pieces(base: Activation, law: Law) -> tuple[Piece, ...]:
-    """The branches of `base` on which it increases, contiguous, cut to the law's support.
+def increasing_pieces(base: Activation, law: Law) -> tuple[tuple[Piece, ...], bool]:
+    """The branches of `base` on which it increases, contiguous, cut to the law's support; and whether others are flat.
 
     Raises:
         RefusedError: a branch decreases, a seam jumps, nothing increases, or a flat branch lies in between.
@@ -105,13 +108,13 @@ def increasing_pieces(base: Activation, law: Law) -> tuple[Piece, ...]:
                 f"a jump of {jump:g} at x = {left.upper}",
                 "repair the jump first",
             )
-    rising = [p for p in pieces if _monotone(base, p, law)]
+    rising = [p for p in pieces if _rises(base, p, law)]
     first, last = (pieces.index(rising[0]), pieces.index(rising[-1])) if rising else (0, -1)
     if not rising or len(rising) != last - first + 1:
         raise RefusedError(
             f"{base.name} has no entropy correction: one interval on which it increases is needed", base.name
         )
-    return tuple(rising)
+    return tuple(rising), len(rising) < len(pieces)
 
 
 def _cut(piece: Piece, law: Law) -> Piece | None:
@@ -122,21 +125,35 @@ def _cut(piece: Piece, law: Law) -> Piece | None:
     return Piece(piece.expression, lower, upper)
 
 
-def _inside(lower: float, upper: float, count: int = 801) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Points strictly inside an interval, dense near finite ends and up to ±30 beyond them."""
-    low = lower if math.isfinite(lower) else min(-30.0, upper - 30.0)
-    high = upper if math.isfinite(upper) else max(30.0, lower + 30.0)
-    return low + (high - low) * 0.5 * (1 - np.cos(np.pi * (np.arange(count) + 0.5) / count))
+def _knots(law: Law, lower: float, upper: float) -> tuple[tuple[float, ...], float]:
+    """Quantiles of the law on D, and P(X ∈ D); by the tail that does not cancel."""
+    levels = np.array([1e-9, 0.01, 0.5, 0.99, 1 - 1e-9])
+    frozen = law.frozen()
+    low, high = frozen.sf(lower), frozen.sf(upper)
+    if low < 0.5:
+        mass, points = low - high, frozen.isf(low - levels * (low - high))
+    else:
+        low, high = frozen.cdf(lower), frozen.cdf(upper)
+        mass, points = high - low, frozen.ppf(low + levels * (high - low))
+    if not mass > 0:
+        raise RefusedError(
+            f"the law {law} must have mass where the activation increases, on ({lower:g}, {upper:g})", mass
+        )
+    return tuple(float(p) for p in np.unique(points) if lower < p < upper), float(mass)
 
 
-def _monotone(base: Activation, piece: Piece, law: Law) -> bool:
+def _rises(base: Activation, piece: Piece, law: Law) -> bool:
     """True where the piece increases, False where it is flat."""
     slope = sympy.diff(piece.expression, VARIABLE)
     if slope == 0:
         return False
-    x = _inside(float(piece.lower), float(piece.upper))
-    values = numeric(slope)(x)
-    if np.any(values < -1e-12):
+    lower, upper = float(piece.lower), float(piece.upper)
+    around = (-30.0, -1.0, 0.0, 1.0, 30.0)
+    knots = (*_knots(law, lower, upper)[0], *(a for a in around if lower < a < upper))
+    x = Branch(piece.expression, law.density, (lower, upper), knots).grid()
+    values = numeric(slope, exact=False)(x)
+    steepest = float(np.nanmax(np.abs(values)))
+    if np.any(values < -1e-12 * steepest):
         worst = float(x[int(np.nanargmin(values))])
         raise RefusedError(
             f"{base.name} has no inverse, and its correction by the inverse does not exist: it must increase",
@@ -154,11 +171,17 @@ def _parts(pieces: tuple[Piece, ...], law: Law) -> list[_Part]:
         cuts = sorted({float(k) for k in kinks if piece.lower < k < piece.upper})
         ends = [float(piece.lower), *cuts, float(piece.upper)]
         for lower, upper in itertools.pairwise(ends):
-            middle = float(np.median(_inside(lower, upper)))
+            middle = _between(lower, upper)
             parts.append(
                 _Part(_without_abs(piece.expression, middle), _without_abs(law.density, middle), lower, upper)
             )
     return parts
+
+
+def _between(lower: float, upper: float) -> float:
+    if math.isfinite(lower) and math.isfinite(upper):
+        return (lower + upper) / 2
+    return lower + 1.0 if math.isfinite(lower) else (upper - 1.0 if math.isfinite(upper) else 0.0)
 
 
 def _without_abs(expression: sympy.Expr, point: float) -> sympy.Expr:
@@ -173,20 +196,20 @@ def _at(expression: sympy.Expr, point: float) -> float:
 def _kink(parts: list[_Part]) -> str:
     for left, right in itertools.pairwise(parts):
         slopes = [_at(sympy.diff(p.function, VARIABLE), left.upper) for p in (left, right)]
-        if abs(slopes[1] - slopes[0]) > _CLOSE:
+        if abs(slopes[1] - slopes[0]) > _CLOSE * max(map(abs, slopes)):
             return (
                 f"f′ jumps by {slopes[1] - slopes[0]:.4g} at x = {left.upper:g}, where EL holds a Dirac term"
             )
     return ""
 
 
-def _obstacle(parts: list[_Part], directions: list[sympy.Expr], law: Law) -> str:
-    """Why the closed form cannot be used; empty where it can."""
+def _obstacle(parts: list[_Part], directions: list[sympy.Expr], law: Law, close: float) -> str:
+    """Why the closed form cannot be used; empty where it can. Values of c below `close` count as zero."""
     for end, part, c in (
         (parts[0].lower, parts[0], directions[0]),
         (parts[-1].upper, parts[-1], directions[-1]),
     ):
-        if math.isfinite(end) and abs(value := _at(c, end)) > _CLOSE:
+        if math.isfinite(end) and abs(value := _at(c, end)) > close:
             return (
                 f"η does not vanish at the seam x = {end:g} (c = {value:.4g}): the branch would lose its end"
             )
@@ -194,7 +217,7 @@ def _obstacle(parts: list[_Part], directions: list[sympy.Expr], law: Law) -> str
             return f"the density does not vanish at the support's end x = {end:g}"
     for part, pair in zip(parts, itertools.pairwise(directions), strict=False):
         values = [_at(c, part.upper) for c in pair]
-        if abs(values[1] - values[0]) > _CLOSE:
+        if abs(values[1] - values[0]) > close:
             return f"c jumps by {values[1] - values[0]:.4g} at x = {part.upper:g}"
     return _unbounded(parts, directions)
 
@@ -260,11 +283,16 @@ def correct(base: Activation, law: Law, orders: tuple[int, ...] = ODD_ORDERS) ->
     >>> correct(catalog.get("relu"), laws.get("normal")).shape
     x*exp(-x**2/2)
     """
-    pieces = increasing_pieces(base, law)
+    pieces, flat = increasing_pieces(base, law)
     parts = _parts(pieces, law)
     directions = [part.direction() for part in parts]
     ends = (parts[0].lower, *(p.upper for p in parts))
-    branch = Branch(_join(parts, [p.function for p in parts]), _join(parts, [p.density for p in parts]), ends)
+    knots, mass = _knots(law, ends[0], ends[-1])
+    function, density = (
+        _join(parts, values) for values in zip(*((p.function, p.density) for p in parts), strict=True)
+    )
+    knots, mass = _knots(law, ends[0], ends[-1])
+    branch = Branch(function, density, ends, knots, mass)
     direction, ends_of_d = _join(parts, directions), (pieces[0].lower, pieces[-1].upper)
     _require_entropy(base, law, branch)
     kink = _kink(parts)
@@ -273,10 +301,11 @@ def correct(base: Activation, law: Law, orders: tuple[int, ...] = ODD_ORDERS) ->
             f"{base.name} cannot be corrected for the law {law}: its output is uniform there already, so it is the worst "
             "activation under its bounds (η = 0)",
         )
-    why = kink or _obstacle(parts, directions, law)
+    largest = float(np.nanmax(np.abs(numeric(direction, exact=False)(branch.grid()))))
+    why = kink or _obstacle(parts, directions, law, _CLOSE * largest)
     if not why:
         constant, shape = _split(direction)
-        return Correction(shape, constant, *ends_of_d, branch, direction)
+        return Correction(shape, constant, *ends_of_d, branch, direction, flat)
     if any(math.isfinite(end) and end != 0.0 for end in (ends[0], ends[-1])):
         raise RefusedError(
             f"{base.name} cannot be corrected for the law {law}: {why}; odd Hermite functions keep a seam at 0 alone"
@@ -286,12 +315,12 @@ def correct(base: Activation, law: Law, orders: tuple[int, ...] = ODD_ORDERS) ->
     except QuadratureError as error:
         raise RefusedError(
             f"{base.name} cannot be corrected for the law {law}: {why}, and the first variation along the Hermite functions "
-            "diverges, since the slope vanishes faster than the law's tail"
+            "diverges: the slope vanishes at an end, or faster than the law's tail"
         ) from error
     undefined = kink or _unbounded(parts, directions)
     residual = None if undefined else _residual(branch, direction, projection)
     constant, shape = _leading(projection)
-    return Correction(shape, constant, *ends_of_d, branch, direction, why, residual)
+    return Correction(shape, constant, *ends_of_d, branch, direction, flat, why, residual)
 
 
 def _require_entropy(base: Activation, law: Law, branch: Branch) -> None:
@@ -314,7 +343,7 @@ def _leading(projection: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
     return _decimal(scale, 10), sympy.factor_terms(sum(terms, sympy.S.Zero)) * gaussian
 
 
-def _join(parts: list[_Part], values: list[sympy.Expr]) -> sympy.Expr:
+def _join(parts: list[_Part], values: Sequence[sympy.Expr]) -> sympy.Expr:
     """One expression over all parts; the outer ones continue to infinity."""
     result = values[-1]
     for part, value in zip(reversed(parts[:-1]), reversed(values[:-1]), strict=True):
@@ -345,8 +374,11 @@ def monotone_range(correction: Correction) -> tuple[float, float]:
     from scipy.optimize import minimize_scalar  # noqa: PLC0415 - slow to load, and needed here alone
 
     branch = correction.branch
-    ratio = numeric(derivative(correction.shape) / derivative(branch.function))
-    x = np.unique(np.concatenate([_inside(a, b, 4001) for a, b in itertools.pairwise(branch.ends)]))
+    ratio = numeric(derivative(correction.shape) / branch.slope_of_function, exact=False)
+    # Beside the law's own scale, that of the Hermite functions around 0.
+    near = np.linspace(-30, 30, 6001)
+    x = np.union1d(branch.grid(1001), near[(near > branch.ends[0]) & (near < branch.ends[-1])])
+    x = x[np.isfinite(ratio(x))]
     values = ratio(x)
     extremes: list[float] = []
     for sign in (-1.0, 1.0):
@@ -355,7 +387,7 @@ def monotone_range(correction: Correction) -> tuple[float, float]:
         best = minimize_scalar(
             lambda t, s=sign: s * float(ratio(t)), bounds=around, method="bounded", options={"xatol": 1e-12}
         )
-        ends = [sign * float(ratio(e)) for e in branch.ends if math.isfinite(e)]
+        ends = [sign * float(ratio(e)) for e in branch.ends if math.isfinite(e) and math.isfinite(ratio(e))]
         extremes.append(sign * min(best.fun, *ends, float(sign * values[i])))
     greatest, least = map(float, extremes)
     return (-1 / greatest if greatest > 0 else -math.inf, -1 / least if least < 0 else math.inf)

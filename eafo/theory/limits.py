@@ -40,7 +40,7 @@ def within(seconds: float, work: Callable[[], T], otherwise: T) -> T:
         except NotImplementedError:
             return otherwise
     before = signal.signal(signal.SIGALRM, up)
-    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
+    pending = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
         return work()
     except (_TimeUpError, NotImplementedError):
@@ -48,3 +48,6 @@ def within(seconds: float, work: Callable[[], T], otherwise: T) -> T:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if pending[0]:
+            # The caller's own timer goes on where it stood; what ran in between does not count for it.
+            signal.setitimer(signal.ITIMER_REAL, *pending)

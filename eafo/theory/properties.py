@@ -21,7 +21,8 @@ import sympy
 from eafo import catalog, laws
 from eafo.activation import VARIABLE, Activation, derivative
 from eafo.catalog import ActivationLike
-from eafo.laws import LawLike
+from eafo.errors import RefusedError
+from eafo.laws import Law, LawLike
 from eafo.theory.limits import within
 from eafo.theory.quadrature import numeric
 
@@ -103,7 +104,7 @@ class Properties:
     @property
     def monotone(self) -> bool:
         """Whether it nowhere decreases."""
-        return self.continuous and all(p.kind != "decreasing" for p in self.pieces)
+        return all(j.left <= j.right for j in self.jumps) and all(p.kind != "decreasing" for p in self.pieces)
 
 
 @dataclass(frozen=True)
@@ -126,22 +127,32 @@ def of(activation: ActivationLike, law: LawLike = "normal") -> Properties:
 
     Raises:
         InputError: no such activation or law.
+        RefusedError: the function has a pole, is not real everywhere, or has seams that SymPy does not find.
 
     >>> of("sinerelu").jumps
     (Jump(x=0.0, left=-0.0025, right=0.0),)
     >>> of("srelu").smoothness
     1
     """
-    act = catalog.get(activation)
+    act, input_law = catalog.get(activation), laws.get(law)
+    try:
+        return _examine(act, input_law)
+    except (ArithmeticError, NotImplementedError, TypeError) as error:
+        raise RefusedError(f"the properties of {act.name} are beyond what SymPy finds ({error})") from error
+
+
+def _examine(act: Activation, law: Law) -> Properties:
     branches = _branches(act)
     jumps, kinks, smoothness = _seams(branches)
+    for branch in branches:
+        _require_regular(act, branch)
     limits = _end(branches[0], lambda e: e, -1), _end(branches[-1], lambda e: e, 1)
     growth = _end(branches[0], lambda e: e / VARIABLE, -1), _end(branches[-1], lambda e: e / VARIABLE, 1)
     pieces, extremes = _monotone(branches)
-    values = [*extremes, *(v for v in limits if not math.isnan(v))]
+    values = [v for v in (*extremes, *_reached(branches)) if not math.isnan(v)]
     identity = tuple((b.lower, b.upper) for b in branches if b.expression == VARIABLE)
     zero = tuple(b for b in branches if b.expression == 0)
-    cdf = laws.get(law).frozen().cdf
+    cdf = law.frozen().cdf
     return Properties(
         name=act.name,
         continuous=not jumps,
@@ -175,6 +186,34 @@ def _branches(activation: Activation) -> list[_Branch]:
     return result
 
 
+def _require_regular(act: Activation, branch: _Branch) -> None:
+    """Refuse a branch that is not real and finite inside its interval."""
+    values = branch.value(_grid(branch.lower, branch.upper))
+    poles = within(_SECONDS, lambda: sympy.singularities(branch.expression, VARIABLE), sympy.S.EmptySet)
+    inside = [p for p in poles if p.is_real and branch.lower < p < branch.upper] if poles.is_FiniteSet else []
+    inside = [p for p in inside if sympy.limit(branch.expression, VARIABLE, p).is_finite is not True]
+    if np.isnan(values).any() or inside:
+        where = f"a pole at x = {inside[0]}" if inside else "values that are not real"
+        raise RefusedError(f"the properties of {act.name} need a function that is real and finite", where)
+
+
+def _reached(branches: list[_Branch]) -> list[float]:
+    """What the ends at ±∞ come close to; both bounds where the function oscillates there."""
+    values: list[float] = []
+    for branch, sign in ((branches[0], -1), (branches[-1], 1)):
+        end = _limit(branch.expression, sign)
+        values += (
+            [float(end.min), float(end.max)]
+            if isinstance(end, sympy.AccumBounds)
+            else [_end(branch, lambda e: e, sign)]
+        )
+    return values
+
+
+def _limit(expression: sympy.Expr, sign: int) -> sympy.Expr:
+    return within(_SECONDS, lambda: sympy.limit(expression, VARIABLE, sign * sympy.oo), sympy.nan)
+
+
 def _one_sided(branch: _Branch, point: float, order: int) -> float:
     """The derivative of a branch at one of its ends; a limit where the formula has a removable singularity there."""
     expression = sympy.diff(branch.expression, VARIABLE, order)
@@ -192,7 +231,7 @@ def _seams(branches: list[_Branch]) -> tuple[tuple[Jump, ...], tuple[Kink, ...],
         at = left.upper
         for order in range(_HIGHEST_ORDER + 1):
             ends = _one_sided(left, at, order), _one_sided(right, at, order)
-            if abs(ends[1] - ends[0]) <= _CLOSE * max(1.0, *map(abs, ends)):
+            if all(map(math.isfinite, ends)) and abs(ends[1] - ends[0]) <= _CLOSE * max(1.0, *map(abs, ends)):
                 continue
             smoothness = min(smoothness, order - 1)
             if order == 0:

@@ -25,16 +25,17 @@ class QuadratureError(EafoError):
     """An integral did not converge."""
 
 
-def numeric(expression: sympy.Expr) -> Callable[[Any], Any]:
+def numeric(expression: sympy.Expr, *, exact: bool = True) -> Callable[[Any], Any]:
     """The expression as a NumPy function of x.
 
-    Where double precision overflows, or meets log 0, the value is computed anew with 60 digits; NaN where it is not real.
+    Where double precision overflows, or meets log 0, the value is computed anew with 60 digits, unless `exact` is False; NaN
+    where it is not real.
     """
     w = sympy.Wild("w")
     # 1 − tanh² is zero in double precision beyond 19; 1/cosh² is not.
     expression = expression.replace(1 - sympy.tanh(w) ** 2, 1 / sympy.cosh(w) ** 2)
     quick = sympy.lambdify(VARIABLE, expression, modules=["scipy", "numpy"])
-    exact = sympy.lambdify(VARIABLE, expression, modules=["mpmath"])
+    slow = sympy.lambdify(VARIABLE, expression, modules=["mpmath"])
 
     nested = any(e.args[0].has(sympy.exp) for e in expression.atoms(sympy.exp))
 
@@ -43,8 +44,8 @@ def numeric(expression: sympy.Expr) -> Callable[[Any], Any]:
             x = math.copysign(_SETTLED, x)
         with mpmath.workdps(60):
             try:
-                value = mpmath.mpmathify(exact(mpmath.mpf(x)))
-            except (ZeroDivisionError, ValueError):
+                value = mpmath.mpmathify(slow(mpmath.mpf(x)))
+            except (ZeroDivisionError, ValueError, OverflowError):
                 return float("nan")
             return float("nan") if isinstance(value, mpmath.mpc) else float(value)
 
@@ -54,7 +55,7 @@ def numeric(expression: sympy.Expr) -> Callable[[Any], Any]:
                 np.broadcast_to(np.asarray(quick(np.asarray(x, np.float64)), np.float64), np.shape(x))
             )
         bad = ~np.isfinite(values)
-        if bad.any():
+        if exact and bad.any():
             values[bad] = [precise(float(v)) for v in np.asarray(x)[bad]]
         return values[()]
 
@@ -87,9 +88,9 @@ def integral(function: Callable[[Any], Any], ends: Sequence[float]) -> float:
 
 
 def expectation(
-    density: Callable[[Any], Any], function: Callable[[Any], Any], ends: Sequence[float], mass: float = 1.0
+    density: Callable[[Any], Any], function: Callable[[Any], Any], ends: Sequence[float]
 ) -> float:
-    """E[function(X)] for a density on the intervals between `ends`, divided by `mass`.
+    """E[function(X)] for a density of mass 1 on the intervals between `ends`.
 
     Where the density underflows to zero the integrand counts as zero, whatever the function says there.
     """
@@ -101,4 +102,4 @@ def expectation(
         product[some] = weight[some] * function(x[some])
         return product
 
-    return integral(integrand, ends) / mass
+    return integral(integrand, ends)
