@@ -33,6 +33,8 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
 _LONGEST_TEXT = 4000
 _MOST_NODES = 3000
 _MOST_DIGITS = 400
+_MOST_ARGUMENTS = 8
+_DEEPEST_EXPONENTIAL = 2
 _CONSTANTS = {"pi": sympy.pi, "e": sympy.E}
 
 
@@ -94,15 +96,15 @@ def _refuse(rule: str, value: object, remedy: str = "") -> InputError:
 class _Reader:
     """Turns a syntax tree into an expression; knows the names that may occur."""
 
-    def __init__(self, symbols: Mapping[str, sympy.Symbol]) -> None:
-        self.symbols = symbols
+    def __init__(self, symbols: Mapping[str, sympy.Symbol], text: str) -> None:
+        self.symbols, self.text = symbols, text
 
     def expression(self, node: ast.AST) -> Any:
         match node:
             case ast.Constant(value=bool()):
                 raise _refuse("a formula is made of numbers, names and functions", node)
             case ast.Constant(value=int() | float()):
-                return _number(node)
+                return self.number(node)
             case ast.Name(id=name):
                 return self.name(name)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -115,6 +117,24 @@ class _Reader:
                 return self.call(name, args, node)
         hint = "write powers as **" if isinstance(node, ast.BinOp) else f"functions: {', '.join(_FUNCTIONS)}"
         raise _refuse("a formula is made of numbers, names, + - * / ** and known functions", node, hint)
+
+    def number(self, node: ast.Constant) -> Any:
+        """Read a literal exactly, as it was typed."""
+        typed = (ast.get_source_segment(self.text, node) or repr(node.value)).replace("_", "")
+        value = node.value
+        if isinstance(value, int):
+            if value.bit_length() > _MOST_DIGITS * 3:
+                raise InputError(f"a number must have at most {_MOST_DIGITS} digits", typed)
+            return sympy.Integer(value)
+        assert isinstance(value, float)  # noqa: S101 - narrowed by the caller's pattern
+        number = decimal_module.Decimal(typed)
+        if (
+            not -_MOST_DIGITS < number.adjusted() < _MOST_DIGITS
+            or math.isinf(value)
+            or (number and not value)
+        ):
+            raise InputError("a number must lie within double precision", typed)
+        return sympy.Rational(typed)
 
     def name(self, name: str) -> Any:
         if name in self.symbols:
@@ -148,17 +168,14 @@ class _Reader:
         if name == "where" and len(args) == 3:
             condition = self.condition(args[0])
             return sympy.Piecewise((self.expression(args[1]), condition), (self.expression(args[2]), True))
-        if name in ("max", "min") and len(args) >= 2:
+        if name in ("max", "min") and 2 <= len(args) <= _MOST_ARGUMENTS:
             kind = sympy.Max if name == "max" else sympy.Min
             return kind(*map(self.expression, args))
         if name in _UNARY and len(args) == 1:
-            return _UNARY[name](self.expression(args[0]))
+            return _bounded(_UNARY[name], self.expression(args[0]), node)
         if name in _FUNCTIONS:
-            takes = {
-                "where": "a condition and two values",
-                "max": "two values or more",
-                "min": "two values or more",
-            }
+            some = f"two values or more, at most {_MOST_ARGUMENTS}"
+            takes = {"where": "a condition and two values", "max": some, "min": some}
             raise _refuse(f"{name} takes {takes.get(name, 'one value')}", node)
         raise _refuse("a formula calls known functions only", name, f"known: {', '.join(_FUNCTIONS)}")
 
@@ -181,17 +198,13 @@ class _Reader:
         )
 
 
-def _number(node: ast.Constant) -> Any:
-    value = node.value
-    if isinstance(value, int):
-        if value.bit_length() > _MOST_DIGITS * 3:
-            raise InputError(f"a number must have at most {_MOST_DIGITS} digits", "a longer one")
-        return sympy.Integer(value)
-    assert isinstance(value, float)  # noqa: S101 - narrowed by the caller's pattern
-    if not math.isfinite(value):
-        raise InputError("a number must be finite", ast.unparse(node))
-    # repr is the shortest decimal that reads back as the same double; as a rational it stays exact.
-    return sympy.Rational(repr(value))
+def _bounded(function: Callable[[Any], Any], argument: Any, node: ast.AST) -> Any:
+    """Apply a function; where its argument is a constant, refuse one whose exponential leaves every number format."""
+    if argument.is_number and argument.is_real and not abs(argument.evalf(15)) < _MOST_DIGITS * math.log(10):
+        raise _refuse(
+            f"a function's constant argument must stay below {_MOST_DIGITS * math.log(10):.0f}", node
+        )
+    return function(argument)
 
 
 def _power(base: Any, exponent: Any, node: ast.AST) -> Any:
@@ -233,7 +246,8 @@ def parse(text: str, symbols: Mapping[str, sympy.Symbol] | None = None) -> sympy
     if sum(1 for _ in ast.walk(tree)) > _MOST_NODES:
         raise InputError(f"a formula must have at most {_MOST_NODES} parts", text)
     try:
-        expression = _Reader(symbols if symbols is not None else {"x": VARIABLE}).expression(tree.body)
+        reader = _Reader(symbols if symbols is not None else {"x": VARIABLE}, text.strip())
+        expression = reader.expression(tree.body)
     except RecursionError as error:
         raise InputError("a formula must not be nested so deeply", text) from error
     validate(expression, text)
@@ -301,6 +315,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def _exponential_depth(expression: Any) -> int:
+    deepest = max(map(_exponential_depth, expression.args), default=0)
+    return deepest + isinstance(expression, (sympy.exp, sympy.sinh, sympy.cosh))
+
+
 def validate(expression: sympy.Expr, shown: str | None = None) -> None:
     """Refuse an expression that holds anything but the whitelisted functions, real and finite.
 
@@ -308,6 +327,8 @@ def validate(expression: sympy.Expr, shown: str | None = None) -> None:
         InputError: it names the part that is not allowed.
     """
     shown = shown if shown is not None else str(expression)
+    if _exponential_depth(expression) > _DEEPEST_EXPONENTIAL:
+        raise InputError(f"exponentials must not be nested more than {_DEEPEST_EXPONENTIAL} deep", shown)
     for count, part in enumerate(sympy.preorder_traversal(expression), 1):
         if count > _MOST_NODES:
             raise InputError(f"an expression must have at most {_MOST_NODES} parts", shown)

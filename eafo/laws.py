@@ -264,6 +264,8 @@ def _arguments(
         raise InputError(f"the parameters of this law are {', '.join(known)}, each given once", text)
     given = formula.parse_assignments(",".join(f"{n}={v}" for n, v in zip(known, positional, strict=False)))
     values = {**family.defaults, **given, **named}
+    if any(v and not 1e-100 < abs(v) < 1e100 for v in values.values()):
+        raise InputError("a law's parameters must be 0 or lie between 1e-100 and 1e100 in size", text)
     if family.positive and not values[family.positive] > 0:
         raise InputError(f"a law's {family.positive} must be positive", text)
     if "upper" in values and not values["lower"] < values["upper"]:

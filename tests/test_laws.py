@@ -84,6 +84,8 @@ def test_samples_repeat() -> None:
         ("normal(a, 1)", "name=number"),
         ("uniform(1, 0)", "lower end"),
         ("uniform(1, 1)", "lower end"),
+        ("normal(0, 1e-300)", "between 1e-100 and 1e100"),
+        ("normal(1e308, 1)", "between 1e-100 and 1e100"),
         ("exponential(-1)", "scale must be positive"),
         ("exponential(1, 2)", "parameters of this law are scale"),
         (3, "text form or a Law"),

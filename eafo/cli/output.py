@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -152,10 +153,13 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         InputError: the file cannot be written.
     """
+    if not path.name:
+        raise InputError("the output must be a file's path", str(path), "for example -o crrelu.cu")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise InputError(f"the output file must be writable ({error.strerror})", str(path)) from error

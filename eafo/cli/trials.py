@@ -48,7 +48,7 @@ def search(
 
 
 def compare(  # noqa: PLR0917 - each is an option of the command
-    activations: Annotated[list[str], typer.Argument(help="Catalog names or formulas, two or more.")],
+    activations: Annotated[list[str], typer.Argument(help="Catalog names or formulas.")],
     task: Annotated[str, typer.Option("--task", help="See `eafo list tasks`.")] = "mnist1d",
     seeds: Annotated[int, typer.Option("--seeds", help="Runs of each activation.")] = 10,
     epochs: Annotated[

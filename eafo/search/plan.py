@@ -46,6 +46,11 @@ class Range:
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise InputError(f"{end} of {self.name} must be a finite number", value)
             object.__setattr__(self, end, float(value))
+        if not math.isfinite(self.high - self.low):
+            raise InputError(
+                f"the range of {self.name} must have a finite width",
+                f"low = {self.low:g}, high = {self.high:g}",
+            )
         if not self.low < self.high:
             raise InputError(
                 f"low of {self.name} must be below its high", f"low = {self.low:g}, high = {self.high:g}"

@@ -140,7 +140,8 @@ def _check_file(file: Path) -> None:
         return
     rule = "a study's file must be one that eafo or Optuna made"
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+        # Writable, though nothing is written: a driver that was killed may have left a journal to roll back.
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=_PATIENCE)) as connection:
             tables = {
                 row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             }

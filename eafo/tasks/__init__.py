@@ -49,7 +49,7 @@ def get(name: str) -> Task:
     eafo.errors.InputError: a task must be one of mnist-mlp, mnist1d, mnist1d-mlp or module:object, but got 'mnist1';
     did you mean 'mnist1d'?
     """
-    if name in _EMBEDDED:
+    if isinstance(name, str) and name in _EMBEDDED:
         return _import(_EMBEDDED[name])
     if not isinstance(name, str) or ":" not in name:
         close = difflib.get_close_matches(str(name), _EMBEDDED, 1)

@@ -55,9 +55,10 @@ def under_range(law: Law, lower: float, upper: float) -> Worst:
     >>> under_range(laws.get("normal"), -1, 1).expression
     erf(sqrt(2)*x/2)
     """
-    if not (math.isfinite(lower) and math.isfinite(upper)) or not lower < upper:
+    sized = all(math.isfinite(v) and (v == 0 or 1e-100 < abs(v) < 1e100) for v in (lower, upper))
+    if not sized or not lower < upper:
         raise InputError(
-            "the bounds must be two finite numbers, the lower one first",
+            "the bounds must be two numbers, the lower one first, each 0 or between 1e-100 and 1e100 in size",
             f"{lower:g} {upper:g}",
             "try --bounds 0 1",
         )

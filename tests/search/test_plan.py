@@ -8,6 +8,7 @@ import pytest
 
 from eafo.errors import InputError, RefusedError
 from eafo.search import Plan
+from eafo.search.plan import Range
 from eafo.search.space import candidates
 
 GOOD: dict[str, Any] = {
@@ -190,3 +191,30 @@ def test_the_plans_of_this_repository_are_well_formed(file: Path) -> None:
 def test_the_plans_of_this_repository_have_candidates(file: Path) -> None:
     space = Plan.from_toml(file).space
     assert len(candidates(space)) == len(space.bases) * len(space.laws)
+
+
+def test_the_readmes_plan_can_be_run():
+    text = (Path(__file__).parents[2] / "search" / "README.md").read_text(encoding="utf-8")
+    plan = Plan.from_text(text.split("```toml")[1].split("```")[0])
+    assert plan.name == "relu-parameters"
+    assert plan.trials == 40
+
+
+@pytest.mark.parametrize("task", [[], {}, 3])
+def test_a_task_must_be_a_name(task):
+    with pytest.raises(InputError, match="a task must be one of"):
+        Plan.from_dict(
+            {
+                "name": "p",
+                "task": task,
+                "budget": "tiny",
+                "trials": 1,
+                "seeds": 1,
+                "space": {"bases": ["relu"]},
+            }
+        )
+
+
+def test_a_range_has_a_finite_width():
+    with pytest.raises(InputError, match="finite width"):
+        Range("epsilon", -1e308, 1e308)

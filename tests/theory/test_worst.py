@@ -75,7 +75,9 @@ def test_every_step_is_told() -> None:
     assert "sigmoid" in steps[-1]
 
 
-@pytest.mark.parametrize("bounds", [(1, 0), (1, 1), (0, math.inf), (math.nan, 1), (0,), "ab", None])
+@pytest.mark.parametrize(
+    "bounds", [(1, 0), (1, 1), (0, math.inf), (math.nan, 1), (0, 1e-320), (-1e308, 1e308), (0,), "ab", None]
+)
 def test_bad_bounds(bounds: object) -> None:
     with pytest.raises(InputError, match="bounds must be two"):
         eafo.wafbc("normal", bounds)  # type: ignore[arg-type]
