@@ -197,7 +197,7 @@ def test_the_readmes_plan_can_be_run():
     text = (Path(__file__).parents[2] / "search" / "README.md").read_text(encoding="utf-8")
     plan = Plan.from_text(text.split("```toml")[1].split("```")[0])
     assert plan.name == "relu-parameters"
-    assert plan.trials == 40
+    assert plan.trials == 30
 
 
 @pytest.mark.parametrize("task", [[], {}, 3])
