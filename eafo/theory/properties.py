@@ -33,9 +33,9 @@ _CLOSE = 1e-12
 _ROUNDING = 1e-14
 #: Beyond it monotone pieces and extremes are not told apart.
 _WIDEST = 100.0
-_SECONDS = 1.0
-#: Where limits are looked for when SymPy finds none.
-_FAR = 1e6
+_SECONDS = 5.0
+#: How far out a limit is checked.
+_FAR = (1e3, 1e6)
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,13 @@ class Properties:
         kinks: where it has no derivative though it is continuous.
         smoothness: k of the class Cᵏ; −1 where it jumps, `inf` where all derivatives exist.
         pieces: the monotone pieces, from left to right.
-        range: infimum and supremum.
+        range: infimum and supremum; `nan` where a limit is not known.
         lipschitz: the least Lipschitz constant, sup |f′|; `inf` where there is none.
         limits: at −∞ and at +∞; `nan` where there is none.
         growth: lim f(x)/x at −∞ and at +∞; `nan` where there is none.
         zero_at_zero: whether f(0) = 0.
         sparsity: P(f(X) = 0) under the law, from the pieces that are exactly zero.
-        fixed_points: isolated solutions of f(x) = x.
+        fixed_points: isolated solutions of f(x) = x within ±100, those where f − x changes its sign.
         identity: the intervals on which f(x) = x.
     """
 
@@ -149,7 +149,9 @@ def _examine(act: Activation, law: Law) -> Properties:
     limits = _end(branches[0], lambda e: e, -1), _end(branches[-1], lambda e: e, 1)
     growth = _end(branches[0], lambda e: e / VARIABLE, -1), _end(branches[-1], lambda e: e / VARIABLE, 1)
     pieces, extremes = _monotone(branches)
-    values = [v for v in (*extremes, *_reached(branches)) if not math.isnan(v)]
+    values = [*(v for v in extremes if not math.isnan(v)), *_reached(branches)]
+    # A limit that is not known leaves the range unknown.
+    span = (math.nan, math.nan) if any(map(math.isnan, values)) else (min(values), max(values))
     identity = tuple((b.lower, b.upper) for b in branches if b.expression == VARIABLE)
     zero = tuple(b for b in branches if b.expression == 0)
     cdf = law.frozen().cdf
@@ -160,7 +162,7 @@ def _examine(act: Activation, law: Law) -> Properties:
         kinks=kinks,
         smoothness=smoothness,
         pieces=pieces,
-        range=(min(values), max(values)),
+        range=span,
         lipschitz=math.inf if jumps else _lipschitz(branches),
         limits=limits,
         growth=growth,
@@ -243,17 +245,17 @@ def _seams(branches: list[_Branch]) -> tuple[tuple[Jump, ...], tuple[Kink, ...],
 
 
 def _end(branch: _Branch, of_branch: Callable[[sympy.Expr], sympy.Expr], sign: int) -> float:
-    """A limit at ±∞: SymPy's, or the value far out where that settles."""
+    """A limit at ±∞: SymPy's where values far out bear it out, or those values where they settle; NaN where neither."""
     expression = of_branch(branch.expression)
-    if expression.has(sympy.sin, sympy.cos, sympy.tan) and expression.diff(VARIABLE) != 0:
-        found = within(_SECONDS, lambda: sympy.limit(expression, VARIABLE, sign * sympy.oo), sympy.nan)
-        return float(found) if getattr(found, "is_number", False) and found.is_extended_real else math.nan
-    found = within(_SECONDS, lambda: sympy.limit(expression, VARIABLE, sign * sympy.oo), None)
-    if found is not None and found.is_number and found.is_extended_real:
-        return float(found)
-    near, far = (
-        float(expression.subs(VARIABLE, sign * sympy.Float(_FAR * k, 40)).evalf(40)) for k in (1, 100)
-    )
+    found = _limit(expression, sign)
+    near, far = (float(numeric(expression)(sign * distance)) for distance in _FAR)
+    if isinstance(found, sympy.AccumBounds):
+        return math.nan
+    if found is not sympy.nan and found.is_number and found.is_extended_real:
+        limit = float(found)
+        grows = limit * far > 0 and abs(far) >= abs(near)
+        borne_out = grows if math.isinf(limit) else abs(far - limit) <= 0.05 * max(1.0, abs(limit))
+        return limit if borne_out else math.nan
     return far if abs(far - near) <= 1e-4 * max(1.0, abs(far)) else math.nan
 
 
@@ -336,4 +338,5 @@ def _fixed_points(branches: list[_Branch]) -> tuple[float, ...]:
         ]
     inside = [(b.lower, b.upper) for b in branches if b.expression == VARIABLE]
     free = [p for p in sorted(points) if not any(low <= p <= high for low, high in inside)]
-    return tuple(p for i, p in enumerate(free) if i == 0 or p - free[i - 1] > 1e-9)
+    apart = (p for i, p in enumerate(free) if i == 0 or p - free[i - 1] > 1e-9)
+    return tuple(p for p in apart if abs(p) < _WIDEST)

@@ -11,6 +11,7 @@ import scipy.optimize
 import scipy.special
 
 import eafo
+from eafo.errors import InputError
 from eafo.theory.properties import Jump, Kink, Properties
 
 INF = math.inf
@@ -136,3 +137,35 @@ def test_pieces_cover_the_line_and_hold(name: str) -> None:
         steps = np.diff(act(x))
         kinds = {"increasing": steps >= -1e-12, "decreasing": steps <= 1e-12, "flat": steps == 0}
         assert np.all(kinds[piece.kind])
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("1/x", "a pole at x = 0"),
+        ("log(x)", "real and finite"),
+        ("x**0.5*sigmoid(x)", "not real"),
+        ("max(0, sin(x))", "finitely many"),
+        ("max(x, tanh(x))", "finitely many"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(formula: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        eafo.properties(formula)
+
+
+def test_vertical_tangents_and_jumps_to_infinity_are_seen() -> None:
+    root = eafo.properties("sqrt(abs(x))")
+    assert root.smoothness == 0
+    assert root.kinks == (Kink(0.0, -INF, INF),)
+    assert eafo.properties("sign(x)").monotone
+    assert eafo.properties("where(x > 200, 1, 0) + x").monotone
+
+
+def test_a_limit_is_believed_only_where_values_bear_it_out() -> None:
+    found = eafo.properties("x*(erf(x*tanh(x)) + 1)")
+    assert found.range != (0.0, 0.0)
+    assert all(map(math.isnan, eafo.properties("x*sin(x)").range))
+    assert eafo.properties("x + sin(x)").fixed_points == pytest.approx(
+        [k * math.pi for k in range(-31, 32)], abs=1e-9
+    )
