@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import decimal as decimal_module
+import keyword
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -35,6 +36,8 @@ _MOST_NODES = 3000
 _MOST_DIGITS = 400
 _MOST_ARGUMENTS = 8
 _DEEPEST_EXPONENTIAL = 2
+#: Reserved words of Python that are words of the formula language too.
+_WORDS = {"and", "or", "not"}
 _CONSTANTS = {"pi": sympy.pi, "e": sympy.E}
 
 
@@ -51,7 +54,7 @@ _UNARY: dict[str, Callable[[Any], Any]] = {
     "cosh": sympy.cosh,
     "erf": sympy.erf,
     # SymPy would turn erfc(-x) into 2 - erfc(x), and lose the left tail; kernels read 1 - erf(u) as erfc(u).
-    "erfc": lambda u: 1 - sympy.erf(u),
+    "erfc": lambda u: sympy.erfc(u) if u.is_number else 1 - sympy.erf(u),
     "exp": sympy.exp,
     "expm1": lambda u: sympy.exp(u) - 1,
     "gelu": lambda u: u * _erf_cdf(u),
@@ -241,7 +244,9 @@ def parse(text: str, symbols: Mapping[str, sympy.Symbol] | None = None) -> sympy
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        reserved = next((w for w in re.findall(NAME, text) if keyword.iskeyword(w) and w not in _WORDS), None)
         hint = "write powers as **" if "^" in text else "for example x*sigmoid(x)"
+        hint = f"'{reserved}' is a reserved word: choose another name" if reserved else hint
         raise InputError("a formula must be one well-formed expression", text, hint) from error
     if sum(1 for _ in ast.walk(tree)) > _MOST_NODES:
         raise InputError(f"a formula must have at most {_MOST_NODES} parts", text)

@@ -76,6 +76,7 @@ REFUSED = [
     ("1j*x", "a formula is made of"),
     ("x := 2", "well-formed"),
     ("x; import os", "name=number"),
+    ("x*sigmoid(lambda*x); lambda=1", "reserved word"),
     ("x ^ 2", "write powers as \\*\\*"),
     ("x // 2", "operators of a formula"),
     ("(x", "well-formed"),

@@ -46,8 +46,10 @@ class Module(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.activation = get(activation)
-        if channels is not None and (isinstance(channels, bool) or channels < 1):
-            raise InputError("the number of channels must be at least 1", channels)
+        if channels is not None and (type(channels) is not int or channels < 1):
+            raise InputError("the number of channels must be a whole number, at least 1", channels)
+        if type(channel_dim) is not int:
+            raise InputError("the channel dimension must be a whole number", channel_dim)
         self.channels, self.channel_dim = channels, channel_dim
         self.kernel = compile_kernel(self.activation, backend)
         self._bounded: dict[str, Parameter] = {}
@@ -85,9 +87,11 @@ class Module(torch.nn.Module):
         Raises:
             InputError: x is not floating-point, or its channel dimension is missing or of another size.
         """
-        if not x.is_floating_point():
+        if not isinstance(x, torch.Tensor) or not x.is_floating_point():
             raise InputError(
-                "x must be a floating-point tensor", str(x.dtype), "convert it, for example x.float()"
+                "x must be a floating-point tensor",
+                str(getattr(x, "dtype", type(x).__name__)),
+                "convert it, for example x.float()",
             )
         values = tuple(
             getattr(self, p.name) if p.learnable else p.default for p in self.activation.parameters

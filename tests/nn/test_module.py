@@ -212,7 +212,7 @@ def test_bad_input_is_refused_in_one_line():
         InputError, match=r"an activation must be a catalog name or a formula, but got 'nosuch'"
     ):
         Module("nosuch")
-    with pytest.raises(InputError, match=r"the number of channels must be at least 1, but got 0"):
+    with pytest.raises(InputError, match=r"the number of channels must be a whole number, at least 1, but got 0"):
         Module("crrelu", channels=0)
     with pytest.raises(InputError, match=r"x must be a floating-point tensor, but got 'torch.int64'"):
         Module("crrelu")(torch.ones(2, dtype=torch.int64))
@@ -221,3 +221,16 @@ def test_bad_input_is_refused_in_one_line():
         InputError, match=r"must not bear the name of an attribute of torch.nn.Module.*'training'"
     ):
         Module(clash)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"channels": 2.5}, {"channels": "3"}, {"channels": True}, {"channel_dim": "x"}]
+)
+def test_channels_are_whole_numbers(arguments):
+    with pytest.raises(InputError, match="whole number"):
+        Module("crrelu", **arguments)
+
+
+def test_a_list_is_no_tensor():
+    with pytest.raises(InputError, match="floating-point tensor, but got 'list'"):
+        Module("crrelu")([1.0, 2.0])
