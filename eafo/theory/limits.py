@@ -28,9 +28,13 @@ def within(seconds: float, work: Callable[[], T], otherwise: T) -> T:
     2
     """
 
+    ours = {"sympy", "mpmath", "eafo", work.__module__.partition(".")[0]}
+
     def up(signum: int, frame: FrameType | None) -> None:
-        # An exception inside a finaliser would be printed and lost; the timer fires again soon after.
-        if frame is None or frame.f_code.co_name != "__del__":
+        # Raised inside a finaliser or a garbage collector's callback it would be printed and lost; the timer fires again
+        # soon after, when the work itself runs.
+        module = str(frame.f_globals.get("__name__", "")) if frame else ""
+        if frame and frame.f_code.co_name != "__del__" and module.partition(".")[0] in ours:
             raise _TimeUpError
 
     timed = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()

@@ -212,7 +212,9 @@ def test_bad_input_is_refused_in_one_line():
         InputError, match=r"an activation must be a catalog name or a formula, but got 'nosuch'"
     ):
         Module("nosuch")
-    with pytest.raises(InputError, match=r"the number of channels must be a whole number, at least 1, but got 0"):
+    with pytest.raises(
+        InputError, match=r"the number of channels must be a whole number, at least 1, but got 0"
+    ):
         Module("crrelu", channels=0)
     with pytest.raises(InputError, match=r"x must be a floating-point tensor, but got 'torch.int64'"):
         Module("crrelu")(torch.ones(2, dtype=torch.int64))
