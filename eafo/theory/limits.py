@@ -27,7 +27,6 @@ def within(seconds: float, work: Callable[[], T], otherwise: T) -> T:
     >>> within(5.0, lambda: 1 + 1, 0)
     2
     """
-
     ours = {"sympy", "mpmath", "eafo", work.__module__.partition(".")[0]}
 
     def up(signum: int, frame: FrameType | None) -> None:
