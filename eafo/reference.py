@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import sympy
 
-from eafo.activation import VARIABLE, Activation, branches, derivative
+from eafo.activation import VARIABLE, Activation
+from eafo.branching import branches, derivative
 from eafo.errors import InputError
 
 __all__ = ["Exact", "Oracle", "evaluate", "oracle", "relative_error", "ulp_error"]
@@ -53,7 +54,7 @@ class Oracle:
     Args:
         x: the points.
         value: f(x).
-        slope: f′(x), by the convention of `eafo.activation.branches` at a seam.
+        slope: f′(x), by the convention of `eafo.branching.branches` at a seam.
         by_parameter: ∂f/∂θ for each parameter, by name.
     """
 

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eafo
-from eafo.activation import VARIABLE, Activation, Domain, Parameter, branches, derivative
+from eafo.activation import VARIABLE, Activation, Domain, Parameter
+from eafo.branching import branches, derivative
 from eafo.errors import InputError
 
 x = VARIABLE

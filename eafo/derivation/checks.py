@@ -7,7 +7,8 @@ import math
 import numpy as np
 import sympy
 
-from eafo.activation import VARIABLE, derivative
+from eafo.activation import VARIABLE
+from eafo.branching import derivative
 from eafo.theory import correction as corrections
 from eafo.theory import variation
 from eafo.theory.correction import Correction

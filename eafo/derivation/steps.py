@@ -6,7 +6,8 @@ import numpy as np
 import sympy
 
 from eafo import rendering
-from eafo.activation import VARIABLE, Activation, derivative
+from eafo.activation import VARIABLE, Activation
+from eafo.branching import derivative
 from eafo.derivation import checks
 from eafo.derivation.checks import SECONDS, START
 from eafo.derivation.record import EntropyAt, Step

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import sympy
 
-from eafo.activation import VARIABLE, Activation, derivative
+from eafo.activation import VARIABLE, Activation
+from eafo.branching import derivative
 from eafo.errors import InputError
 from eafo.kernels import functions
 from eafo.kernels.expansion import EXPANSIONS, LARGEST_PRODUCT

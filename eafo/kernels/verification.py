@@ -12,7 +12,8 @@ import sympy
 import torch
 
 from eafo import reference
-from eafo.activation import VARIABLE, Activation, branches, derivative
+from eafo.activation import VARIABLE, Activation
+from eafo.branching import branches, derivative
 from eafo.catalog import ActivationLike, get
 from eafo.errors import InputError
 from eafo.kernels.functions import elementary

@@ -28,7 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 import sympy
 
-from eafo.activation import VARIABLE, Activation, Piece, derivative
+from eafo.activation import VARIABLE, Activation
+from eafo.branching import Piece, derivative
 from eafo.errors import RefusedError
 from eafo.laws import Law
 from eafo.theory.entropy import Branch

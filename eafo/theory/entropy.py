@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import sympy
 
-from eafo.activation import VARIABLE, derivative
+from eafo.activation import VARIABLE
+from eafo.branching import derivative
 from eafo.theory.quadrature import QuadratureError, expectation, integral, numeric
 
 __all__ = ["Branch"]

@@ -19,7 +19,8 @@ import scipy.optimize
 import sympy
 
 from eafo import catalog, laws
-from eafo.activation import VARIABLE, Activation, derivative
+from eafo.activation import VARIABLE, Activation
+from eafo.branching import derivative
 from eafo.catalog import ActivationLike
 from eafo.errors import RefusedError
 from eafo.laws import Law, LawLike

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import sympy
 
-from eafo.activation import VARIABLE, branch_at
+from eafo.activation import VARIABLE
+from eafo.branching import branch_at
 from eafo.errors import InputError
 from eafo.laws import Law
 from eafo.theory import variation

@@ -9,7 +9,7 @@ import torch
 
 from eafo import reference
 from eafo.activation import VARIABLE as X
-from eafo.activation import derivative
+from eafo.branching import derivative
 from eafo.catalog import get, names
 from eafo.errors import InputError
 from eafo.kernels import compile_kernel, sweep
