@@ -4,29 +4,141 @@ from __future__ import annotations
 
 import html
 import json
-from dataclasses import dataclass
-from typing import Any
+import pickle
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 import sympy
 
 from eafo import rendering
 from eafo.activation import Activation
+from eafo.errors import InputError, RefusedError
 from eafo.laws import Law
 
-__all__ = ["PAPER", "Derivation", "EntropyAt", "Step"]
+__all__ = ["PAPER", "Derivation", "EntropyAt", "Route", "Step", "Verification"]
 
 #: The source of the method.
 PAPER = "Sun et al. 2024, arXiv 2405.12954"
 
+#: How a step was found: by SymPy, or by numbers where SymPy has no closed form or did not end in time.
+Route = Literal["symbolic", "numeric"]
+
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+@dataclass(frozen=True)
+class _Sealed:
+    """A check together with the formula that it was written for, so that it vouches for no other."""
+
+    run: Callable[[], str]
+    formula: sympy.Basic
+
+    def __call__(self) -> str:
+        return self.run()
+
+    def __getstate__(self) -> dict[str, Any]:
+        try:
+            pickle.dumps(self.run)
+        except (pickle.PicklingError, AttributeError, TypeError):
+            return {"run": _left_behind, "formula": self.formula}
+        return {"run": self.run, "formula": self.formula}
+
+
+def _left_behind() -> str:
+    raise RefusedError("a check that is a local function does not travel between processes: derive anew")
+
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a derivation: what it is, its formula, why it holds and how that was verified."""
+    """One step of a derivation: what it is, its formula, why it holds and how that was verified.
+
+    Args:
+        name: what the step is.
+        formula: its result.
+        justification: why it holds.
+        verification: what its check told.
+        check: runs the check again and returns what it tells, or raises; None where the step has no check by number.
+            It vouches for this formula alone: a step made from this one with another formula fails.
+        route: whether SymPy found the formula, or numbers did.
+
+    Raises:
+        InputError: no such route.
+
+    >>> Step("Sum", sympy.Eq(sympy.Symbol("s"), 4), "2 + 2", "4", check=lambda: str(2 + 2)).verify()
+    Verification(step='Sum', ok=True, told='4')
+    """
 
     name: str
     formula: sympy.Basic
     justification: str
     verification: str
+    check: Callable[[], str] | None = field(default=None, compare=False, repr=False)
+    route: Route = "symbolic"
+
+    def __post_init__(self) -> None:
+        if self.route not in get_args(Route):
+            raise InputError(f"the route of a step must be one of {', '.join(get_args(Route))}", self.route)
+        if self.check is not None and not isinstance(self.check, _Sealed):
+            object.__setattr__(self, "check", _Sealed(self.check, self.formula))
+
+    def __copy__(self) -> Step:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Step:
+        # Nothing in it can change, and a copy made as pickle makes it would lose a local check.
+        return self
+
+    @property
+    def title(self) -> str:
+        """The name, and the route where it is not SymPy's."""
+        return self.name if self.route == "symbolic" else f"{self.name} (numerical)"
+
+    def verify(self) -> Verification:
+        """Run the check again.
+
+        Raises:
+            InputError: the step has none.
+        """
+        if self.check is None:
+            raise InputError("a step can be verified anew where it has a check", self.name)
+        if isinstance(self.check, _Sealed) and self.check.formula != self.formula:
+            return Verification(self.name, False, "the formula is not the one that the check was made for")
+        try:
+            told = self.check()
+        except Exception as error:
+            # Whatever stops a check, the verdict is that it failed.
+            return Verification(self.name, False, f"{type(error).__name__}: {error}")
+        if not _same(told, self.verification):
+            return Verification(self.name, False, f"'{told}' where the step says '{self.verification}'")
+        return Verification(self.name, True, told)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of running one step's check again.
+
+    Args:
+        step: the step's name.
+        ok: whether the check passed and told what the step says.
+        told: what the check told, or why it failed.
+    """
+
+    step: str
+    ok: bool
+    told: str
+
+    def __str__(self) -> str:
+        return f"{'✓' if self.ok else '✗'} {self.step}: {self.told}"
+
+
+def _same(told: str, stated: str) -> bool:
+    """Whether two texts agree, their numbers to a relative 1e-6 or an absolute 1e-9: residuals differ by machine."""
+    if _NUMBER.split(told) != _NUMBER.split(stated):
+        return False
+    pairs = zip(map(float, _NUMBER.findall(told)), map(float, _NUMBER.findall(stated)), strict=True)
+    return all(a == b or abs(a - b) <= 1e-9 + 1e-6 * max(abs(a), abs(b)) for a, b in pairs)
 
 
 @dataclass(frozen=True)
@@ -73,13 +185,24 @@ class Derivation:
     def __repr__(self) -> str:
         return f"Derivation({self.base.name} × {self.law}: {self.activation})"
 
+    def verify(self) -> tuple[Verification, ...]:
+        """Run every step's numeric check again; a failure is collected, and stops nothing.
+
+        Raises:
+            RefusedError: no step has a check, so that nothing would be verified.
+        """
+        checked = [step for step in self.steps if step.check is not None]
+        if not checked:
+            raise RefusedError("none of the derivation's steps has a check that could be run again")
+        return tuple(step.verify() for step in checked)
+
     def text(self) -> str:
         """All steps as Unicode text for a terminal."""
         blocks = [f"{self.base.name} × {self.law}"]
         for number, step in enumerate(self.steps, 1):
             shown = "\n".join("     " + line for line in rendering.pretty(step.formula).splitlines())
             blocks.append(
-                f"{number}. {step.name}. {step.justification}\n\n{shown}\n\n   ✓ {step.verification}"
+                f"{number}. {step.title}. {step.justification}\n\n{shown}\n\n   ✓ {step.verification}"
             )
         blocks += [f"• {finding}" for finding in self.findings]
         return "\n\n".join(blocks)
@@ -92,7 +215,7 @@ class Derivation:
     def html(self) -> str:
         """A fragment of HTML with the formulas as MathML; every text is escaped."""
         items = "".join(
-            f"<li><p><strong>{html.escape(s.name)}.</strong> {html.escape(s.justification)}</p>"
+            f"<li><p><strong>{html.escape(s.title)}.</strong> {html.escape(s.justification)}</p>"
             f'<div class="formula">{rendering.mathml(s.formula)}</div>'
             f'<p class="verification">{html.escape(s.verification)}</p></li>'
             for s in self.steps
@@ -121,6 +244,7 @@ class Derivation:
                     "latex": rendering.latex(s.formula),
                     "justification": s.justification,
                     "verification": s.verification,
+                    "route": s.route,
                 }
                 for s in self.steps
             ],
