@@ -31,7 +31,8 @@ _DIGITS_OF_ZERO = 480
 _AGREEMENT = mpmath.mpf(10) ** -22
 # Far below the smallest double, so that such a value is zero whatever its digits.
 _NOTHING = mpmath.ldexp(1, -1200)
-_TAIL = sympy.Function("erfc_tail", real=True)
+#: erfc, under a name that SymPy does not rewrite.
+TAIL = sympy.Function("erfc_tail", real=True)
 
 
 @dataclass(frozen=True)
@@ -118,27 +119,33 @@ def _compile(expression: sympy.Expr, names: tuple[str, ...]) -> Callable[..., An
     """An mpmath function of x and the parameters; generated symbol names, so that no user text reaches the printer."""
     safe = [sympy.Symbol(f"v{i}", real=True) for i in range(len(names) + 1)]
     by_name = dict(zip((VARIABLE.name, *names), safe, strict=True))
-    renamed = _open_tails(branches(expression)).xreplace(
+    renamed = open_tails(branches(expression)).xreplace(
         {s: by_name[s.name] for s in expression.free_symbols}
     )
     # Without common subexpressions: those of a branch not taken must not be computed.
-    return sympy.lambdify(safe, renamed, modules=[{_TAIL.__name__: mpmath.erfc}, "mpmath"], cse=False)
+    return sympy.lambdify(safe, renamed, modules=[{TAIL.__name__: mpmath.erfc}, "mpmath"], cse=False)
 
 
-def _open_tails(expression: sympy.Expr) -> sympy.Expr:
-    """Write c ± c·erf(u) as a tail: hundreds of digits would be needed to see it as a difference.
+def _tail(bounded: sympy.Expr, sign: int) -> sympy.Expr:
+    """1 − sign·erf(u), or 1 − sign·tanh(u), without the difference."""
+    u = sign * bounded.args[0]
+    return TAIL(u) if isinstance(bounded, sympy.erf) else 2 / (1 + sympy.exp(2 * u))
+
+
+def open_tails(expression: sympy.Expr) -> sympy.Expr:
+    """Write c ± c·erf(u) and c ± c·tanh(u) as tails: hundreds of digits would be needed to see them as differences.
 
     SymPy's own erfc cannot stand for it, since it rewrites erfc(−u) as 2 − erfc(u).
     """
 
     def absorb(total: Any) -> Any:
         for term in total.args:
-            for factor in (f for f in sympy.Mul.make_args(term) if isinstance(f, sympy.erf)):
+            for factor in (f for f in sympy.Mul.make_args(term) if isinstance(f, (sympy.erf, sympy.tanh))):
                 coefficient = term / factor
                 for sign in (1, -1):
                     if sign * coefficient in total.args:
                         rest = total - term - sign * coefficient
-                        return absorb(rest + sign * coefficient * _TAIL(-sign * factor.args[0]))
+                        return absorb(rest + sign * coefficient * _tail(factor, -sign))
         return total
 
     opened = expression.replace(sympy.erfc, lambda u: 1 - sympy.erf(u))

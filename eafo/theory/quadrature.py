@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -10,10 +11,12 @@ from typing import Any
 import mpmath
 import numpy as np
 import scipy.integrate
+import scipy.special
 import sympy
 
 from eafo.activation import VARIABLE
 from eafo.errors import EafoError
+from eafo.reference import TAIL, open_tails
 
 __all__ = ["expectation", "integral", "numeric"]
 
@@ -25,17 +28,30 @@ class QuadratureError(EafoError):
     """An integral did not converge."""
 
 
+#: log(1 + e^u), under a name that SymPy does not rewrite.
+_SOFTPLUS = sympy.Function("log1pexp", real=True)
+_NUMPY = {TAIL.__name__: scipy.special.erfc, _SOFTPLUS.__name__: lambda u: np.logaddexp(0.0, u)}
+_MPMATH = {TAIL.__name__: mpmath.erfc, _SOFTPLUS.__name__: lambda u: mpmath.log1p(mpmath.exp(u))}
+
+
+def _settled(expression: sympy.Expr) -> sympy.Expr:
+    """The same function, with the tails of tanh, erf and softplus written without a difference that loses them."""
+    w = sympy.Wild("w")
+    expression = expression.replace(1 - sympy.tanh(w) ** 2, 1 / sympy.cosh(w) ** 2)
+    expression = expression.replace(sympy.log(1 + sympy.exp(w)), _SOFTPLUS(w))
+    return open_tails(expression)
+
+
+@functools.lru_cache(maxsize=1024)
 def numeric(expression: sympy.Expr, *, exact: bool = True) -> Callable[[Any], Any]:
     """The expression as a NumPy function of x.
 
     Where double precision overflows, or meets log 0, the value is computed anew with 60 digits, unless `exact` is False; NaN
     where it is not real.
     """
-    w = sympy.Wild("w")
-    # 1 − tanh² is zero in double precision beyond 19; 1/cosh² is not.
-    expression = expression.replace(1 - sympy.tanh(w) ** 2, 1 / sympy.cosh(w) ** 2)
-    quick = sympy.lambdify(VARIABLE, expression, modules=["scipy", "numpy"])
-    slow = sympy.lambdify(VARIABLE, expression, modules=["mpmath"])
+    expression = _settled(expression)
+    quick = sympy.lambdify(VARIABLE, expression, modules=[_NUMPY, "scipy", "numpy"], cse=True)
+    slow = sympy.lambdify(VARIABLE, expression, modules=[_MPMATH, "mpmath"])
 
     nested = any(e.args[0].has(sympy.exp) for e in expression.atoms(sympy.exp))
 
