@@ -1,0 +1,110 @@
+"""A law by its text form, an object of SciPy's or SymPy's, or a file of samples."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import sympy
+
+from eafo import formula
+from eafo.errors import InputError
+from eafo.laws.families import FAMILIES, build
+from eafo.laws.law import Law
+from eafo.laws.mixtures import mixture
+
+__all__ = ["LawLike", "get", "names"]
+
+#: What every function of eafo accepts as a law: its text form or a `Law`.
+LawLike = str | Law
+
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_TERM = re.compile(rf"\s*({_NUMBER}(?:\s*/\s*{_NUMBER})?)\s*\*\s*(.+?)\s*", re.DOTALL)
+
+
+def names() -> tuple[str, ...]:
+    """The names of the laws.
+
+    >>> names()
+    ('cauchy', 'exponential', 'gumbel', 'half_normal', 'laplace', 'logistic', 'normal', 'student_t', 'uniform')
+    """
+    return tuple(FAMILIES)
+
+
+def get(law: LawLike, **parameters: float | sympy.Expr) -> Law:
+    """A law by its text form.
+
+    Args:
+        law: ``"normal"``, ``"normal(0, 2)"``, ``"laplace(scale=0.5)"``, a mixture
+            ``"0.5*normal(-1, 1) + 0.5*normal(1, 1)"``, or a `Law`, returned as it is. Parameters:
+            normal(mean, deviation), logistic(mean, scale), laplace(mean, scale), cauchy(location, scale),
+            gumbel(location, scale), student_t(freedom, location, scale), uniform(lower, upper),
+            exponential(scale, location), half_normal(deviation, location). Standard ones where not given; uniform on
+            (−1, 1).
+        parameters: of a family, by name; a SymPy symbol keeps the law symbolic in it.
+
+    Raises:
+        InputError: an unknown name, an unknown or doubled parameter, a scale that is not positive.
+
+    >>> str(get("normal(0, 2)")), get("logistic").cdf
+    ('normal(0, 2)', 1/(1 + exp(-x)))
+    >>> get("laplace", scale=sympy.Symbol("b", positive=True)).entropy
+    log(2*b) + 1
+    """
+    if isinstance(law, Law):
+        return law
+    if not isinstance(law, str):
+        raise InputError("a law must be its text form or a Law", law)
+    return _from_text(law, parameters) if parameters else _cached(law)
+
+
+@lru_cache(256)
+def _cached(text: str) -> Law:
+    return _from_text(text, {})
+
+
+def _from_text(text: str, parameters: Mapping[str, Any]) -> Law:
+    terms = _terms(text)
+    if len(terms) > 1 or _TERM.fullmatch(text):
+        return _mixture(text, terms)
+    call = formula.parse_call(text)
+    if call is None or call[0] not in FAMILIES:
+        raise InputError("a law must be one of " + ", ".join(FAMILIES), text, "for example normal(0, 2)")
+    name, positional, named = call
+    known = list(FAMILIES[name].defaults)
+    doubled = (named.keys() & parameters.keys()) | (
+        (named.keys() | parameters.keys()) & set(known[: len(positional)])
+    )
+    if len(positional) > len(known) or doubled or (named.keys() | parameters.keys()) - set(known):
+        raise InputError(f"the parameters of this law are {', '.join(known)}, each given once", text)
+    given = formula.parse_assignments(",".join(f"{n}={v}" for n, v in zip(known, positional, strict=False)))
+    return build(name, {**given, **named, **parameters})
+
+
+def _terms(text: str) -> list[str]:
+    """The terms between the plus signs that stand outside brackets and numbers."""
+    terms, depth, start = [], 0, 0
+    for i, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        exponent = re.search(r"(?:^|[^\w.])(?:\d+\.?\d*|\.\d+)[eE]$", text[:i][-40:]) is not None
+        if letter == "+" and depth == 0 and not exponent:
+            terms.append(text[start:i])
+            start = i + 1
+    return [*terms, text[start:]]
+
+
+def _mixture(text: str, terms: list[str]) -> Law:
+    matches = [_TERM.fullmatch(term) for term in terms]
+    weights, components = [], []
+    for term, match in zip(terms, matches, strict=True):
+        if match is None:
+            raise InputError(
+                "a mixture is a sum of weight*law",
+                term.strip() or text,
+                "for example 0.5*normal(-1, 1) + 0.5*normal(1, 1)",
+            )
+        weights.append(float(formula.parse(match[1], {})))
+        components.append(get(match[2]))
+    return mixture(weights, components)
