@@ -14,8 +14,8 @@ from eafo.derivation.checks import SECONDS
 from eafo.derivation.record import PAPER
 from eafo.errors import InputError
 from eafo.laws import LawLike
+from eafo.limits import within
 from eafo.theory import worst
-from eafo.theory.limits import within
 from eafo.theory.quadrature import numeric
 
 __all__ = ["wafbc"]

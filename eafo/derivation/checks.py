@@ -9,10 +9,10 @@ import sympy
 
 from eafo.activation import VARIABLE
 from eafo.branching import derivative
+from eafo.limits import within
 from eafo.theory import correction as corrections
 from eafo.theory import variation
 from eafo.theory.correction import Correction
-from eafo.theory.limits import within
 from eafo.theory.quadrature import QuadratureError, expectation, numeric
 
 __all__ = [

@@ -12,10 +12,10 @@ from eafo.derivation import checks
 from eafo.derivation.checks import SECONDS, START
 from eafo.derivation.record import EntropyAt, Step
 from eafo.laws import Law
+from eafo.limits import within
 from eafo.theory import correction as corrections
 from eafo.theory import variation
 from eafo.theory.correction import Correction
-from eafo.theory.limits import within
 from eafo.theory.quadrature import numeric
 
 __all__ = ["calculus", "direction", "findings", "result", "setting"]

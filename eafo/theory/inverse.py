@@ -5,7 +5,7 @@ from __future__ import annotations
 import sympy
 
 from eafo.activation import VARIABLE
-from eafo.theory.limits import within
+from eafo.limits import within
 from eafo.theory.variation import Z
 
 __all__ = ["closed_form"]

@@ -10,10 +10,10 @@ import scipy.integrate
 import sympy
 
 import eafo
-from eafo import catalog, laws
+from eafo import catalog, laws, limits
 from eafo.activation import VARIABLE as x
 from eafo.errors import RefusedError
-from eafo.theory import correction, inverse, limits
+from eafo.theory import correction, inverse
 from eafo.theory.correction import correct, hermite_function
 from eafo.theory.variation import Z
 
