@@ -21,8 +21,8 @@ from eafo.activation import VARIABLE, Activation
 from eafo.catalog import ActivationLike
 from eafo.errors import RefusedError
 from eafo.laws import Law, LawLike
+from eafo.limits import within
 from eafo.theory.ends import End, at_infinity
-from eafo.theory.limits import within
 from eafo.theory.quadrature import numeric
 from eafo.theory.shape import (
     CLOSE,
