@@ -31,9 +31,10 @@ def within(seconds: float, work: Callable[[], T], otherwise: T) -> T:
 
     def up(signum: int, frame: FrameType | None) -> None:
         # Raised inside a finaliser or a garbage collector's callback it would be printed and lost; the timer fires again
-        # soon after, when the work itself runs.
+        # soon after, when the work itself runs. In this function's own frame the work is over.
         module = str(frame.f_globals.get("__name__", "")) if frame else ""
-        if frame and frame.f_code.co_name != "__del__" and module.partition(".")[0] in ours:
+        own = frame is None or frame.f_code is within.__code__ or frame.f_code.co_name == "__del__"
+        if not own and module.partition(".")[0] in ours:
             raise _TimeUpError
 
     timed = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()

@@ -312,7 +312,7 @@ def _notes(parts: Sequence[Branch], limits: tuple[End, End], endless: tuple[bool
                 f"turns without end towards {where}{period}: the pieces within ±{part.reach:.6g} are listed"
             )
         if end.seen:
-            notes.append(f"the limit at {where} is what values at 10³ and 10⁶ agree on")
+            notes.append(f"the limit at {where} is what values at 10³ and 10⁶ tell")
         elif math.isnan(end.limit) and not without_end:
             notes.append(f"the limit at {where} is not known")
     return notes

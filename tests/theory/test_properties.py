@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import scipy.optimize
 import scipy.special
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import eafo
 from eafo.errors import InputError
@@ -17,6 +22,7 @@ from eafo.theory.properties import Jump, Kink, Properties
 INF = math.inf
 
 
+@functools.cache
 def of(name: str) -> Properties:
     return eafo.properties(name)
 
@@ -125,10 +131,14 @@ def test_fixed_points() -> None:
 
 @pytest.mark.parametrize("name", eafo.names())
 def test_pieces_cover_the_line_and_hold(name: str) -> None:
-    pieces = of(name).pieces
-    assert pieces[0].lower == -INF
-    assert pieces[-1].upper == INF
+    found = of(name)
+    pieces = found.pieces
+    # Where they are endless, those near 0 are listed.
+    assert (pieces[0].lower == -INF) != found.endless[0]
+    assert (pieces[-1].upper == INF) != found.endless[1]
     assert all(a.upper == b.lower for a, b in itertools.pairwise(pieces))
+    assert pieces[0].lower < -90
+    assert pieces[-1].upper > 90
     act = eafo.get(name)
     for piece in pieces:
         x = np.linspace(max(piece.lower, -30), min(piece.upper, 30), 1001)[1:-1]
@@ -139,12 +149,197 @@ def test_pieces_cover_the_line_and_hold(name: str) -> None:
         assert np.all(kinds[piece.kind])
 
 
+@dataclass(frozen=True)
+class Fact:
+    """What is known of a function: pieces as their signs, limits, growth, zero at zero, fixed points."""
+
+    pieces: str
+    limits: tuple[float, float]
+    growth: tuple[float, float]
+    zero: bool = True
+    fixed: tuple[float, ...] = (0.0,)
+    parity: str = ""
+
+
+#: W(1/e), the Lambert function: SiLU's minimum is −W(1/e).
+OMEGA = float(scipy.special.lambertw(math.exp(-1)).real)
+FACTS = {
+    "arctan": Fact("+", (-math.pi / 2, math.pi / 2), (0, 0), parity="odd"),
+    "celu": Fact("+", (-1, INF), (0, 1), fixed=()),
+    "crrelu": Fact("-+", (0, INF), (0, 1)),
+    "elu": Fact("+", (-1, INF), (0, 1), fixed=()),
+    "erf": Fact("+", (-1, 1), (0, 0), fixed=(-0.6174468790806067, 0.0, 0.6174468790806067), parity="odd"),
+    "gelu": Fact("-+", (0, INF), (0, 1)),
+    "gelu_tanh": Fact("-+", (0, INF), (0, 1)),
+    "hardsigmoid": Fact("0+0", (0, 1), (0, 0), zero=False, fixed=(0.6,)),
+    "hardswish": Fact("0-+", (0, INF), (0, 1)),
+    "hardtanh": Fact("0+0", (-1, 1), (0, 0), fixed=(), parity="odd"),
+    "identity": Fact("+", (-INF, INF), (1, 1), fixed=(), parity="odd"),
+    "leaky_relu": Fact("+", (-INF, INF), (0.01, 1), fixed=()),
+    "leaky_relu_squared": Fact("-+", (INF, INF), (-INF, INF), fixed=(0, 1)),
+    "mish": Fact("-+", (0, INF), (0, 1)),
+    "prelu": Fact("+", (-INF, INF), (0.25, 1), fixed=()),
+    "relu": Fact("0+", (0, INF), (0, 1), fixed=()),
+    "relu_squared": Fact("0+", (0, INF), (0, INF), fixed=(0, 1)),
+    "selu": Fact("+", (-1.7580993408473766, INF), (0, 1.0507009873554805), fixed=(-1.2588171640638233, 0)),
+    "sigmoid": Fact("+", (0, 1), (0, 0), zero=False, fixed=(0.6590460684074066,)),
+    "silu": Fact("-+", (0, INF), (0, 1)),
+    "sin": Fact("-+" * 31 + "-", (math.nan, math.nan), (0, 0), parity="odd"),
+    "sinerelu": Fact("-+" * 16, (math.nan, INF), (0, 1), zero=False, fixed=(-0.002506257786250195,)),
+    "softplus": Fact("+", (0, INF), (0, 1), zero=False, fixed=()),
+    "softsign": Fact("+", (-1, 1), (0, 0), parity="odd"),
+    "srelu": Fact("0-+", (0, INF), (0, 1)),
+    "swish": Fact("-+", (0, INF), (0, 1)),
+    "tanh": Fact("+", (-1, 1), (0, 0), parity="odd"),
+    "xielu": Fact("-+", (INF, INF), (-0.3, INF), fixed=(0, 0.625)),
+}
+
+
+@pytest.mark.parametrize("name", eafo.names())
+def test_known_facts(name: str) -> None:
+    found, fact = of(name), FACTS[name]
+    signs = {"increasing": "+", "decreasing": "-", "flat": "0"}
+    assert "".join(signs[p.kind] for p in found.pieces) == fact.pieces
+    assert found.limits == pytest.approx(fact.limits, nan_ok=True)
+    assert found.growth == pytest.approx(fact.growth)
+    assert found.zero_at_zero == fact.zero
+    assert found.fixed_points == pytest.approx(fact.fixed, abs=1e-12)
+    assert found.parity == fact.parity
+    assert found.monotone == ("-" not in fact.pieces)
+    assert found.continuous == (name != "sinerelu")
+    assert found.law == "normal"
+
+
+def test_a_sine_has_no_end_of_pieces() -> None:
+    found = of("sin")
+    assert found.endless == (True, True)
+    assert found.periods == pytest.approx((2 * math.pi, 2 * math.pi))
+    assert "turns without end towards −∞ with the period 6.28319" in found.notes[0]
+    half = of("sinerelu")
+    assert half.endless == (True, False)
+    assert math.isnan(half.periods[1])
+    # −ε√2, not the −2ε of sine and cosine taken one by one.
+    assert half.range == pytest.approx((-0.0025 * math.sqrt(2), INF), rel=1e-12)
+    fast = eafo.properties("sin(1000*x)")
+    assert fast.periods == pytest.approx((math.pi / 500, math.pi / 500))
+    assert fast.lipschitz == pytest.approx(1000, rel=1e-9)
+    growing = eafo.properties("x*sin(x)")
+    assert growing.endless == (True, True)
+    assert growing.range == (-INF, INF)
+    assert growing.lipschitz == INF
+
+
+def test_a_derivative_with_a_period_need_not_change_its_sign() -> None:
+    found = eafo.properties("x + sin(x)")
+    assert found.endless == (False, False)
+    assert [p.kind for p in found.pieces] == ["increasing"]
+    assert found.fixed_points == pytest.approx([k * math.pi for k in range(-31, 32)], abs=1e-9)
+    assert found.lipschitz == pytest.approx(2, rel=1e-12)
+
+
+def test_what_lies_far_out_is_told() -> None:
+    found = eafo.properties("(x - 300)**2")
+    assert [(p.kind, p.lower, p.upper) for p in found.pieces] == [
+        ("decreasing", -INF, pytest.approx(300)),
+        ("increasing", pytest.approx(300), INF),
+    ]
+    assert found.range == (0, INF)
+    far = eafo.properties("where(x > 20000, x - 20000, 0)")
+    assert [p.kind for p in far.pieces] == ["flat", "increasing"]
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "lipschitz"),
+    [("hardswish", "-3/8", "3/2"), ("crrelu", "-exp(-1/2)/100", "101/100"), ("xielu", "-1/2 - 3*log(3/8)/10", "oo"),
+     ("sinerelu", "-sqrt(2)/400", "oo"), ("sin", "-1", "1"), ("erf", "-1", "2/sqrt(pi)"), ("sigmoid", "0", "1/4")],
+)  # fmt: skip
+def test_closed_forms(name: str, low: str, lipschitz: str) -> None:
+    found = of(name)
+    assert str(found.exact_range[0]) == low
+    assert str(found.exact_lipschitz) == lipschitz
+    assert float(found.exact_range[0]) == pytest.approx(found.range[0], rel=1e-12)
+    assert float(found.exact_lipschitz) == pytest.approx(found.lipschitz, rel=1e-12)
+
+
+def test_minima_by_the_lambert_function() -> None:
+    assert of("silu").range[0] == pytest.approx(-OMEGA, rel=1e-12)
+    assert of("silu").pieces[0].upper == pytest.approx(-1 - OMEGA, rel=1e-9)
+
+
+def test_saturation_under_the_law() -> None:
+    outside = 2 * float(scipy.special.ndtr(-1))
+    assert of("hardtanh").saturation == pytest.approx(outside, rel=1e-12)
+    assert of("hardtanh").sparsity == 0
+    assert of("relu").saturation == pytest.approx(0.5)
+    assert eafo.properties("hardtanh", law="uniform(-2, 2)").saturation == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("power", [1, 2, 5, 8])
+def test_the_order_of_a_seam_is_found(power: int) -> None:
+    assert eafo.properties(f"where(x > 1, (x - 1)**{power}, 0)").smoothness == power - 1
+
+
+def test_a_seam_smoother_than_was_asked_is_noted() -> None:
+    found = eafo.properties("where(x > 0, x**12, 0)")
+    assert found.smoothness == 8
+    assert "the derivatives agree up to order 8" in found.notes[0]
+
+
+REFLECTED = (
+    "relu",
+    "crrelu(epsilon=0.3)",
+    "hardswish",
+    "elu(alpha=2)",
+    "relu_squared",
+    "xielu",
+    "softsign",
+    "selu",
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(name=st.sampled_from(REFLECTED), shift=st.integers(-3, 3), scale=st.sampled_from([0.5, 1, 2, 3]))
+def test_reflection_and_affine_changes(name: str, shift: int, scale: float) -> None:
+    act = eafo.get(name)
+    before = of(name)
+    changed = act.expression.subs(act.variable, -act.variable) * sympy.Rational(scale) + shift
+    at_default = {p.symbol: sympy.Rational(repr(p.default)) for p in act.parameters}
+    after = eafo.properties(changed.xreplace(at_default))
+    turned = {"increasing": "decreasing", "decreasing": "increasing", "flat": "flat"}
+    assert [p.kind for p in after.pieces] == [turned[p.kind] for p in reversed(before.pieces)]
+    ends = [-p.upper for p in reversed(before.pieces)]
+    assert [p.lower for p in after.pieces] == pytest.approx(ends, abs=1e-9)
+    assert after.range == pytest.approx([scale * v + shift for v in before.range], rel=1e-12)
+    assert after.lipschitz == pytest.approx(scale * before.lipschitz, rel=1e-12)
+    assert after.smoothness == before.smoothness
+    assert after.limits == pytest.approx([scale * v + shift for v in reversed(before.limits)])
+    assert after.growth == pytest.approx([-scale * v for v in reversed(before.growth)])
+    assert [k.x for k in after.kinks] == pytest.approx([-k.x for k in reversed(before.kinks)])
+
+
+@settings(max_examples=8, deadline=None)
+@given(t=st.floats(0.3, 8), epsilon=st.floats(-0.9, 2), alpha=st.floats(0.05, 3))
+def test_other_parameters(t: float, epsilon: float, alpha: float) -> None:
+    srelu = eafo.properties(eafo.get("srelu", t=t))
+    assert srelu.smoothness == 1
+    assert [p.kind for p in srelu.pieces] == ["flat", "decreasing", "increasing"]
+    assert srelu.pieces[0].upper == pytest.approx(-t)
+    crrelu = eafo.properties(eafo.get("crrelu", epsilon=epsilon))
+    assert crrelu.continuous
+    slopes = [pytest.approx(epsilon), pytest.approx(1 + epsilon)]
+    assert [k.left_slope for k in crrelu.kinks] + [k.right_slope for k in crrelu.kinks] == slopes
+    elu = eafo.properties(eafo.get("elu", alpha=alpha))
+    assert elu.limits[0] == pytest.approx(-alpha)
+    assert elu.lipschitz == pytest.approx(max(1, alpha))
+
+
 @pytest.mark.parametrize(
     ("formula", "message"),
     [
         ("1/x", "a pole at x = 0"),
         ("log(x)", "real and finite"),
         ("x**0.5*sigmoid(x)", "not real"),
+        ("tan(x)", "real and finite"),
         ("max(0, sin(x))", "finitely many"),
         ("max(x, tanh(x))", "finitely many"),
     ],
@@ -165,7 +360,4 @@ def test_vertical_tangents_and_jumps_to_infinity_are_seen() -> None:
 def test_a_limit_is_believed_only_where_values_bear_it_out() -> None:
     found = eafo.properties("x*(erf(x*tanh(x)) + 1)")
     assert found.range != (0.0, 0.0)
-    assert all(map(math.isnan, eafo.properties("x*sin(x)").range))
-    assert eafo.properties("x + sin(x)").fixed_points == pytest.approx(
-        [k * math.pi for k in range(-31, 32)], abs=1e-9
-    )
+    assert all(map(math.isnan, eafo.properties("sin(x)*sin(1.7*x)*x/(1 + abs(x))").range))

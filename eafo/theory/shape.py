@@ -1,0 +1,261 @@
+"""The shape of an activation: its branches as numbers, where they turn, how steep they are, how they end.
+
+Turning points are bracketed on a grid that is uniform to ±100 and geometric to ±10⁴, and refined; where SymPy finds the same
+points in closed form within its time, the values there are exact as well. A branch with a sine is searched within ±100 alone, or
+10 periods where they are longer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.optimize
+import sympy
+
+from eafo.activation import VARIABLE, Activation
+from eafo.branching import derivative
+from eafo.limits import within
+from eafo.theory.quadrature import numeric
+
+__all__ = [
+    "CLOSE",
+    "SECONDS",
+    "Branch",
+    "MonotonePiece",
+    "branches",
+    "exact_form",
+    "monotone",
+    "one_sided",
+    "roots",
+]
+
+#: What one symbolic question may take on which a property rests, and one that only gives a number its closed form.
+SECONDS, _SECONDS_FOR_A_FORM = 5.0, 1.0
+#: Two numbers of the size of one that agree to this are the same.
+CLOSE = 1e-12
+_ROUNDING = 1e-14
+_WINDOW = 100.0
+_WIDEST = 1e4
+#: Where the derivative is asked whether it still changes its sign.
+_FAR = (1e3, 1e4, 1e5)
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MonotonePiece:
+    """An interval on which the function is ``"increasing"``, ``"decreasing"`` or ``"flat"``."""
+
+    lower: float
+    upper: float
+    kind: str
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch of an activation at its default parameters: ``expression`` holds between two exact ends.
+
+    Args:
+        expression: free of all symbols but x.
+        left: the lower end, −oo where it has none.
+        right: the upper end, oo where it has none.
+    """
+
+    expression: sympy.Expr
+    left: sympy.Expr
+    right: sympy.Expr
+
+    @cached_property
+    def lower(self) -> float:
+        """The lower end in double precision."""
+        return float(self.left)
+
+    @cached_property
+    def upper(self) -> float:
+        """The upper end in double precision."""
+        return float(self.right)
+
+    @cached_property
+    def value(self) -> Callable[[Any], Any]:
+        """The function, for NumPy arrays."""
+        return numeric(self.expression)
+
+    @cached_property
+    def slope(self) -> Callable[[Any], Any]:
+        """Its derivative, for NumPy arrays."""
+        return numeric(derivative(self.expression))
+
+    @cached_property
+    def flat(self) -> bool:
+        """Whether it is a constant."""
+        return bool(sympy.diff(self.expression, VARIABLE) == 0)
+
+    @cached_property
+    def oscillating(self) -> bool:
+        """Whether sine, cosine or tangent of x occur; of eafo's functions only they can oscillate without end."""
+        return any(e.has(VARIABLE) for e in self.expression.atoms(sympy.sin, sympy.cos, sympy.tan))
+
+    @cached_property
+    def period(self) -> float:
+        """The period of f′; `nan` where it has none that SymPy finds."""
+        if not self.oscillating:
+            return math.nan
+        slope = sympy.diff(self.expression, VARIABLE)
+        found = within(SECONDS, lambda: sympy.periodicity(slope, VARIABLE), None)
+        if found is None or not found.is_number or not 0 < float(found) < _WIDEST:
+            return math.nan
+        # SymPy's word is not taken for it.
+        x = np.linspace(0.1, 1.1, 64) * float(found)
+        before, after = self.slope(x), self.slope(x + float(found))
+        return float(found) if np.allclose(before, after, rtol=1e-9, atol=1e-9) else math.nan
+
+    @cached_property
+    def repeats(self) -> bool:
+        """Whether f itself has that period."""
+        if math.isnan(self.period):
+            return False
+        rise = float(self.value(1.0 + self.period) - self.value(1.0))
+        return abs(rise) < 1e-9 * max(1.0, abs(float(self.value(1.0))))
+
+    def endless(self, sign: int) -> bool:
+        """Whether f turns again and again towards −∞ (sign −1) or +∞ (sign 1)."""
+        if not self.oscillating or math.isfinite(self.lower if sign < 0 else self.upper):
+            return False
+        spans = [(0.0, 2 * self.period)] if not math.isnan(self.period) else [(f, 50.0) for f in _FAR]
+        changes = []
+        for start, width in spans:
+            slopes = self.slope(sign * (start + np.linspace(0.0, width, 5001)))
+            clear = np.sign(slopes[np.abs(slopes) > 1e-9 * np.max(np.abs(slopes), initial=0.0)])
+            changes.append(bool(np.any(clear[:-1] != clear[1:])))
+        return all(changes)
+
+    @cached_property
+    def reach(self) -> float:
+        """How far from 0 single features are told: 10⁴, or 100 and at least 10 periods where a sine occurs."""
+        if not self.oscillating:
+            return _WIDEST
+        if math.isnan(self.period) or 0.5 <= self.period <= _WINDOW / 10:
+            return _WINDOW
+        return 16 * self.period
+
+    @cached_property
+    def grid(self) -> FloatArray:
+        """Points strictly inside the interval, to ±reach."""
+        reach = self.reach
+        if reach == _WIDEST:
+            outward = np.geomspace(_WINDOW, _WIDEST, 460)
+            inner = np.concatenate([np.linspace(-12, 12, 4801), np.linspace(-_WINDOW, _WINDOW, 4001)])
+            whole = np.concatenate([-outward, inner, outward])
+        else:
+            # 128 points a period where it is known.
+            width = 0.02 if math.isnan(self.period) else self.period / 128
+            whole = np.linspace(-reach, reach, 2 * math.ceil(reach / width) + 1)
+        low, high = max(self.lower, -reach), min(self.upper, reach)
+        if not low < high:
+            # All of it lies further out.
+            low, high = (self.lower, 2 * self.lower) if self.lower > 0 else (2 * self.upper, self.upper)
+        inside = whole[(whole > low) & (whole < high)]
+        edges = np.array([low, high]) + (high - low) * 1e-9 * np.array([1, -1])
+        return np.unique(np.concatenate([inside, edges, np.linspace(low, high, 102)[1:-1]]))
+
+    @cached_property
+    def turning_points(self) -> tuple[float, ...]:
+        """Where f′ changes its sign."""
+        return () if self.flat else roots(self.slope, self.grid)
+
+    @cached_property
+    def steepest_points(self) -> tuple[float, ...]:
+        """Where f″ changes its sign."""
+        second = sympy.diff(self.expression, VARIABLE, 2)
+        return roots(numeric(second), self.grid) if second.has(VARIABLE) else ()
+
+    def exact_points(self, order: int) -> tuple[sympy.Expr, ...]:
+        """The roots of the derivative of this order that SymPy finds in its time, inside the interval."""
+        target = sympy.diff(self.expression, VARIABLE, order)
+        if not target.has(VARIABLE):
+            return ()
+        found: list[Any] = within(_SECONDS_FOR_A_FORM, lambda: sympy.solve(target, VARIABLE), [])
+        real = (r for r in found if isinstance(r, sympy.Expr) and r.is_number and r.is_real)
+        return tuple(r for r in real if self.lower < float(r) < self.upper)
+
+
+def branches(activation: Activation) -> tuple[Branch, ...]:
+    """The branches of an activation at its default parameters, from left to right."""
+    at_default = {p.symbol: sympy.Rational(repr(p.default)) for p in activation.parameters}
+    return tuple(
+        Branch(*(sympy.sympify(e).xreplace(at_default) for e in (piece.expression, piece.lower, piece.upper)))
+        for piece in activation.pieces()
+    )
+
+
+def one_sided(branch: Branch, at: sympy.Expr, order: int) -> sympy.Expr:
+    """The derivative of a branch at one of its ends; a limit where the formula has a removable singularity there."""
+    expression = sympy.diff(branch.expression, VARIABLE, order)
+    value = expression.subs(VARIABLE, at)
+    if value.is_finite is True:
+        return value
+    side = "+" if at == branch.left else "-"
+    return within(SECONDS, lambda: sympy.limit(expression, VARIABLE, at, side), sympy.nan)
+
+
+def roots(function: Callable[[Any], Any], x: FloatArray) -> tuple[float, ...]:
+    """Where a function changes its sign; values within rounding of zero have none."""
+    values = function(x)
+    clear = np.abs(values) > _ROUNDING * np.maximum(1.0, np.abs(x))
+    x, signs = x[clear], np.sign(values[clear])
+    changes = np.nonzero(signs[:-1] * signs[1:] < 0)[0]
+    found = (
+        scipy.optimize.brentq(lambda t: float(function(t)), x[i], x[i + 1], xtol=1e-14, rtol=1e-14)
+        for i in changes
+    )
+    return tuple(0.0 if abs(root) < CLOSE else float(root) for root in found)
+
+
+def monotone(parts: Iterable[Branch]) -> tuple[MonotonePiece, ...]:
+    """The monotone pieces from left to right; where they follow one another without end, those inside the reach."""
+    found: list[MonotonePiece] = []
+    for branch in parts:
+        for piece in _pieces(branch):
+            if found and found[-1].kind == piece.kind:
+                found[-1] = MonotonePiece(found[-1].lower, piece.upper, piece.kind)
+            else:
+                found.append(piece)
+    return tuple(found)
+
+
+def _pieces(branch: Branch) -> list[MonotonePiece]:
+    if branch.flat:
+        return [MonotonePiece(branch.lower, branch.upper, "flat")]
+    inner = branch.turning_points
+    left = [] if branch.endless(-1) else [branch.lower]
+    right = [] if branch.endless(1) else [branch.upper]
+    result: list[MonotonePiece] = []
+    for low, high in itertools.pairwise([*left, *inner, *right]):
+        slopes = branch.slope(branch.grid[(branch.grid > low) & (branch.grid < high)])
+        # The steepest point decides: where f is flat to rounding the sign says nothing.
+        rising = slopes.size == 0 or float(slopes[np.argmax(np.abs(slopes))]) >= 0
+        result.append(MonotonePiece(low, high, "increasing" if rising else "decreasing"))
+    return result
+
+
+def exact_form(number: float, candidates: Iterable[sympy.Expr]) -> sympy.Expr | None:
+    """The first expression whose value is the number; None where there is none.
+
+    >>> exact_form(-0.375, [sympy.Integer(1), sympy.Rational(-3, 8)])
+    -3/8
+    """
+    if math.isinf(number):
+        return sympy.oo if number > 0 else -sympy.oo
+    for candidate in candidates:
+        if not candidate.is_number or not candidate.is_extended_real or not candidate.is_finite:
+            continue
+        if abs(float(candidate) - number) <= CLOSE * max(1.0, abs(number)):
+            return candidate
+    return None
