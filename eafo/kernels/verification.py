@@ -171,7 +171,11 @@ def largest_term(expression: sympy.Expr) -> sympy.Expr:
 def _magnitude(e: Any) -> Any:
     match e:
         case sympy.Add():
-            return sympy.Max(*map(_magnitude, e.args), evaluate=False)
+            terms = [_magnitude(a) for a in e.args]
+            # A maximum of maxima doubles with each level of nesting when it is written as branches; in a polynomial by
+            # Horner's rule the sum, which is at most so many times as large, stands for it.
+            nested = any(t.has(sympy.Max) for t in terms)
+            return sympy.Add(*terms) if nested else sympy.Max(*terms, evaluate=False)
         case sympy.Mul():
             return sympy.Mul(*map(_magnitude, e.args))
         case sympy.Pow() if e.exp.is_Integer and e.exp > 0:
