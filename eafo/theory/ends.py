@@ -48,7 +48,10 @@ def at_infinity(branch: Branch, sign: int, order: int = 0, *, over_x: bool = Fal
     if over_x:
         expression /= VARIABLE
     found = within(SECONDS, lambda: sympy.limit(expression, VARIABLE, sign * sympy.oo), sympy.nan)
-    if isinstance(found, sympy.AccumBounds):
+    if found.has(sympy.AccumBounds):
+        # SymPy leaves oo·sign(AccumBounds(−1, 1)) as it is.
+        whole = sympy.AccumBounds(-sympy.oo, sympy.oo)
+        found = found if isinstance(found, sympy.AccumBounds) else whole
         return End(math.nan, None, _oscillation(expression, found, sign))
     near, far = (float(numeric(expression)(sign * distance)) for distance in _FAR)
     if found is not sympy.nan and found.is_number and found.is_extended_real:

@@ -69,7 +69,7 @@ class Properties:
         continuous: whether it has no jump.
         jumps: where it jumps.
         kinks: where it has no derivative though it is continuous.
-        smoothness: k of the class Cᵏ; −1 where it jumps, `inf` where all derivatives exist.
+        smoothness: k of the class Cᵏ; −1 where it jumps, `inf` where all derivatives exist; 8 stands for at least 8.
         parity: ``"odd"``, ``"even"`` or ``""``.
         pieces: the monotone pieces, from left to right; on a side where they are endless, those near 0.
         endless: whether monotone pieces follow one another without end towards −∞, towards +∞.
@@ -206,6 +206,7 @@ def _seams(
                 kinks.append(Kink(at, *ends))
             break
         else:
+            smoothness = min(smoothness, _HIGHEST_ORDER)
             notes.append(
                 f"at x = {at:g} the derivatives agree up to order {_HIGHEST_ORDER}; higher ones were not asked"
             )

@@ -317,7 +317,7 @@ def test_reflection_and_affine_changes(name: str, shift: int, scale: float) -> N
     assert [k.x for k in after.kinks] == pytest.approx([-k.x for k in reversed(before.kinks)])
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(t=st.floats(0.3, 8), epsilon=st.floats(-0.9, 2), alpha=st.floats(0.05, 3))
 def test_other_parameters(t: float, epsilon: float, alpha: float) -> None:
     srelu = eafo.properties(eafo.get("srelu", t=t))
