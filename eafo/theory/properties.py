@@ -8,55 +8,36 @@ in the notes.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
 
 import numpy as np
 import sympy
 
-from eafo import catalog, laws
+from eafo import catalog, laws, rendering
 from eafo.activation import VARIABLE, Activation
 from eafo.catalog import ActivationLike
 from eafo.errors import RefusedError
 from eafo.laws import Law, LawLike
 from eafo.limits import within
 from eafo.theory.ends import End, at_infinity
+from eafo.theory.extremes import span, steepness
 from eafo.theory.quadrature import numeric
+from eafo.theory.seams import Jump, Kink, meetings
 from eafo.theory.shape import (
     CLOSE,
     SECONDS,
     Branch,
     MonotonePiece,
     branches,
-    exact_form,
     monotone,
     one_sided,
     roots,
 )
 
 __all__ = ["Jump", "Kink", "MonotonePiece", "Properties", "of"]
-
-_HIGHEST_ORDER = 8
-
-
-@dataclass(frozen=True)
-class Jump:
-    """A point where the function is not continuous."""
-
-    x: float
-    left: float
-    right: float
-
-
-@dataclass(frozen=True)
-class Kink:
-    """A point where the function is continuous but has no derivative."""
-
-    x: float
-    left_slope: float
-    right_slope: float
 
 
 @dataclass(frozen=True)
@@ -117,6 +98,19 @@ class Properties:
         falls = any(p.kind == "decreasing" for p in self.pieces)
         return not falls and not any(self.endless) and all(j.left <= j.right for j in self.jumps)
 
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values, closed forms as text; infinities and `nan` stay."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: _plain(value) for name, value in values.items()} | {"monotone": self.monotone}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, sympy.Basic):
+        return rendering.text(value)
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value
+
 
 def of(activation: ActivationLike, law: LawLike = "normal") -> Properties:
     """The properties of an activation at its default parameters.
@@ -145,13 +139,13 @@ def _examine(act: Activation, law: Law) -> Properties:
     parts = branches(act)
     for part in parts:
         _require_regular(act, part)
-    jumps, kinks, smoothness, notes = _seams(parts)
+    jumps, kinks, smoothness, notes = meetings(act, parts)
     first, last = parts[0], parts[-1]
     limits = at_infinity(first, -1), at_infinity(last, 1)
     growth = at_infinity(first, -1, over_x=True), at_infinity(last, 1, over_x=True)
     endless = first.endless(-1), last.endless(1)
-    span, exact_span = _range(parts, limits)
-    steepest, exact_steepest = (math.inf, sympy.oo) if jumps else _lipschitz(parts)
+    bounds, exact_bounds = span(parts, limits)
+    steepest, exact_steepest = (math.inf, sympy.oo) if jumps else steepness(parts)
     return Properties(
         name=act.name,
         law=str(law),
@@ -163,8 +157,8 @@ def _examine(act: Activation, law: Law) -> Properties:
         pieces=monotone(parts),
         endless=endless,
         periods=(first.period if endless[0] else math.nan, last.period if endless[1] else math.nan),
-        range=span,
-        exact_range=exact_span,
+        range=bounds,
+        exact_range=exact_bounds,
         lipschitz=steepest,
         exact_lipschitz=exact_steepest,
         limits=(limits[0].limit, limits[1].limit),
@@ -187,91 +181,6 @@ def _require_regular(act: Activation, branch: Branch) -> None:
     if np.isnan(values).any() or inside or branch.expression.has(sympy.tan):
         where = f"a pole at x = {inside[0]}" if inside else "values that are not real"
         raise RefusedError(f"the properties of {act.name} need a function that is real and finite", where)
-
-
-def _seams(
-    parts: Sequence[Branch],
-) -> tuple[tuple[Jump, ...], tuple[Kink, ...], float, tuple[str, ...]]:
-    jumps, kinks, smoothness, notes = [], [], math.inf, []
-    for left, right in itertools.pairwise(parts):
-        at = left.upper
-        for order in range(_HIGHEST_ORDER + 1):
-            ends = _at_seam(left, left.right, order), _at_seam(right, left.right, order)
-            if all(map(math.isfinite, ends)) and abs(ends[1] - ends[0]) <= CLOSE * max(1.0, *map(abs, ends)):
-                continue
-            smoothness = min(smoothness, order - 1)
-            if order == 0:
-                jumps.append(Jump(at, *ends))
-            elif order == 1:
-                kinks.append(Kink(at, *ends))
-            break
-        else:
-            smoothness = min(smoothness, _HIGHEST_ORDER)
-            notes.append(
-                f"at x = {at:g} the derivatives agree up to order {_HIGHEST_ORDER}; higher ones were not asked"
-            )
-    return tuple(jumps), tuple(kinks), smoothness, tuple(notes)
-
-
-def _at_seam(branch: Branch, at: sympy.Expr, order: int) -> float:
-    return float(one_sided(branch, at, order).evalf())
-
-
-def _range(
-    parts: Sequence[Branch], limits: tuple[End, End]
-) -> tuple[tuple[float, float], tuple[sympy.Expr | None, sympy.Expr | None]]:
-    values: list[float] = []
-    exact: list[sympy.Expr] = []
-    for part in parts:
-        seams = [one_sided(part, e, 0) for e in (part.left, part.right) if e.is_finite]
-        exact += [part.expression] if part.flat else seams
-        values += [float(e) for e in ([part.expression] if part.flat else seams)]
-        values += [float(part.value(r)) for r in part.turning_points]
-    for part, end in ((parts[0], limits[0]), (parts[-1], limits[1])):
-        # The turning points of a whole period say all.
-        if not (math.isnan(end.limit) and part.repeats):
-            values += end.bounds
-            exact += (
-                [end.exact]
-                if end.exact is not None
-                else [sympy.nsimplify(b) for b in end.bounds if math.isfinite(b)]
-            )
-    if any(map(math.isnan, values)):
-        return (math.nan, math.nan), (None, None)
-    span = min(values), max(values)
-    forms = exact_form(span[0], exact), exact_form(span[1], exact)
-    if None in forms:
-        turning = [p.expression.subs(VARIABLE, r) for p in parts for r in p.exact_points(1)]
-        forms = forms[0] or exact_form(span[0], turning), forms[1] or exact_form(span[1], turning)
-    return span, forms
-
-
-def _lipschitz(parts: Sequence[Branch]) -> tuple[float, sympy.Expr | None]:
-    """The least upper bound of |f′|: at the branches' ends, where f″ changes its sign, and towards ±∞."""
-    slopes: list[float] = []
-    exact: list[sympy.Expr] = []
-    for part in parts:
-        seams = [one_sided(part, e, 1) for e in (part.left, part.right) if e.is_finite]
-        exact += seams
-        slopes += [float(s.evalf()) for s in seams]
-        slopes += [float(part.slope(r)) for r in part.steepest_points]
-    for part, sign in ((parts[0], -1), (parts[-1], 1)):
-        end = at_infinity(part, sign, 1)
-        if not (math.isnan(end.limit) and not math.isnan(part.period)):
-            slopes += end.bounds
-            exact += [] if end.exact is None else [end.exact]
-    steepest = max(map(abs, slopes)) if not any(map(math.isnan, slopes)) else math.nan
-    if any(map(math.isinf, slopes)):
-        return math.inf, sympy.oo
-    form = exact_form(steepest, map(sympy.Abs, exact))
-    if form is None:
-        inside = [
-            sympy.Abs(sympy.diff(p.expression, VARIABLE).subs(VARIABLE, r))
-            for p in parts
-            for r in p.exact_points(2)
-        ]
-        form = exact_form(steepest, inside)
-    return steepest, form
 
 
 def _parity(act: Activation) -> str:
