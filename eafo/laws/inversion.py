@@ -10,10 +10,9 @@ import numpy as np
 
 from eafo.laws.numeric import Array, Function
 
-__all__ = ["polished", "solve_tail", "widened"]
+__all__ = ["polished", "solve_tail"]
 
 _MOST_STEPS = 400
-_MOST_DOUBLINGS = 1100
 
 
 def polished(start: Array, level: Array, below: Function, log_density: Function) -> Array:
@@ -49,12 +48,12 @@ def solve_tail(
             if not open_.size:
                 break
             x = at[open_]
-            mass = tail(x)
-            miss = np.log(mass) - target[open_]
+            log_mass = np.log(tail(x))
+            miss = log_mass - target[open_]
             beyond = sign * miss > 0
             high[open_] = np.where(beyond, x, high[open_])
             low[open_] = np.where(beyond, low[open_], x)
-            new = x - sign * miss * mass / np.exp(log_density(x))
+            new = x - sign * miss * np.exp(log_mass - log_density(x))
             a, b = low[open_], high[open_]
             poor = ~((new >= a) & (new <= b)) | (np.abs(miss) > 0.6 * before[open_])
             new = np.where(poor, _middle(a, b), new)
@@ -73,24 +72,3 @@ def _middle(low: Array, high: Array) -> Array:
         return np.where(
             far, np.sign(low) * np.exp((np.log(np.abs(low)) + np.log(np.abs(high))) / 2), low / 2 + high / 2
         )
-
-
-def widened(
-    level: Array, tail: Function, centre: float, scale: float, ends: tuple[float, float], *, rising: bool
-) -> tuple[Array, Array]:
-    """A bracket of each solution of tail(x) = level: from the centre outwards, doubling the distance."""
-    low, high = np.full(level.shape, centre), np.full(level.shape, centre)
-    for outwards, edge in ((-1.0, low), (1.0, high)):
-        # The tail must be at most the level on the side where it falls, at least on the other.
-        fall = (outwards < 0) == rising
-        step = scale
-        end = ends[0] if outwards < 0 else ends[1]
-        for _ in range(_MOST_DOUBLINGS):
-            value = tail(edge)
-            short = (value > level) if fall else (value < level)
-            short &= edge != end
-            if not short.any():
-                break
-            edge[short] = np.clip(edge[short] + outwards * step, *ends)
-            step *= 2
-    return low, high

@@ -14,11 +14,13 @@ from eafo.errors import InputError
 from eafo.laws.families import FAMILIES, build
 from eafo.laws.law import Law
 from eafo.laws.mixtures import mixture
+from eafo.laws.scipy_laws import PREFIX, from_frozen, from_name, is_distribution
+from eafo.laws.sympy_laws import from_variable, is_variable
 
 __all__ = ["LawLike", "get", "names"]
 
-#: What every function of eafo accepts as a law: its text form or a `Law`.
-LawLike = str | Law
+#: What every function of eafo accepts as a law: its text form, a `Law`, an object of SciPy's or SymPy's.
+LawLike = Any
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _TERM = re.compile(rf"\s*({_NUMBER}(?:\s*/\s*{_NUMBER})?)\s*\*\s*(.+?)\s*", re.DOTALL)
@@ -38,7 +40,9 @@ def get(law: LawLike, **parameters: float | sympy.Expr) -> Law:
 
     Args:
         law: ``"normal"``, ``"normal(0, 2)"``, ``"laplace(scale=0.5)"``, a mixture
-            ``"0.5*normal(-1, 1) + 0.5*normal(1, 1)"``, or a `Law`, returned as it is. Parameters:
+            ``"0.5*normal(-1, 1) + 0.5*normal(1, 1)"``, any continuous law of SciPy ``"scipy.gamma(2, scale=3)"``; a
+            frozen `scipy.stats` distribution, a continuous `sympy.stats` variable, or a `Law`, returned as it is.
+            Parameters:
             normal(mean, deviation), logistic(mean, scale), laplace(mean, scale), cauchy(location, scale),
             gumbel(location, scale), student_t(freedom, location, scale), uniform(lower, upper),
             exponential(scale, location), half_normal(deviation, location). Standard ones where not given; uniform on
@@ -55,6 +59,10 @@ def get(law: LawLike, **parameters: float | sympy.Expr) -> Law:
     """
     if isinstance(law, Law):
         return law
+    if is_variable(law):
+        return from_variable(law)
+    if is_distribution(law):
+        return from_frozen(law)
     if not isinstance(law, str):
         raise InputError("a law must be its text form or a Law", law)
     return _from_text(law, parameters) if parameters else _cached(law)
@@ -69,7 +77,11 @@ def _from_text(text: str, parameters: Mapping[str, Any]) -> Law:
     terms = _terms(text)
     if len(terms) > 1 or _TERM.fullmatch(text):
         return _mixture(text, terms)
-    call = formula.parse_call(text)
+    foreign = text.strip().startswith(PREFIX)
+    call = formula.parse_call(text.strip().removeprefix(PREFIX))
+    if call is not None and foreign:
+        values = [float(formula.parse(v, {})) for v in call[1]]
+        return from_name(call[0], values, {**call[2], **parameters})
     if call is None or call[0] not in FAMILIES:
         raise InputError("a law must be one of " + ", ".join(FAMILIES), text, "for example normal(0, 2)")
     name, positional, named = call
