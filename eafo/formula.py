@@ -203,6 +203,8 @@ class _Reader:
 
 def _bounded(function: Callable[[Any], Any], argument: Any, node: ast.AST) -> Any:
     """Apply a function; where its argument is a constant, refuse one whose exponential leaves every number format."""
+    if function is sympy.log:
+        return function(argument)
     if argument.is_number and argument.is_real and not abs(argument.evalf(15)) < _MOST_DIGITS * math.log(10):
         raise _refuse(
             f"a function's constant argument must stay below {_MOST_DIGITS * math.log(10):.0f}", node

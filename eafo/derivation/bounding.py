@@ -1,4 +1,4 @@
-"""`wafbc`: from an input law and bounds to the worst activation."""
+"""`wafbc`: from an input law and a constraint on the output to the worst activation; `worst_law`: the way back."""
 
 from __future__ import annotations
 
@@ -9,53 +9,141 @@ import numpy as np
 import sympy
 
 from eafo import catalog, laws, rendering
-from eafo.activation import Activation, Provenance
+from eafo.activation import Activation, Domain, Parameter, Provenance
 from eafo.derivation.checks import SECONDS
 from eafo.derivation.record import PAPER
 from eafo.errors import InputError
-from eafo.laws import LawLike
+from eafo.laws import Law, LawLike
 from eafo.limits import within
 from eafo.theory import worst
 from eafo.theory.quadrature import numeric
+from eafo.theory.worst import Worst
 
 __all__ = ["wafbc"]
 
 
-def wafbc(law: LawLike, bounds: tuple[float, float] = (0.0, 1.0)) -> Activation:
-    """The worst activation function under boundary conditions: a + (b − a) F(x), F the law's distribution function.
+def wafbc(
+    law: LawLike,
+    bounds: tuple[float, float] | None = None,
+    *,
+    mean: float | None = None,
+    variance: float | None = None,
+    output_mean: float = 0.0,
+) -> Activation:
+    """The worst activation function under one constraint on its output: the one whose output has the most entropy.
+
+    Under a range (a, b) it is a + (b − a) F, with F the law's distribution function (Sun et al. 2024, eq. 5); on z ≥ 0 with a
+    mean m it is −m log(1 − F); on the whole line with a variance σ² and a mean μ it is μ + σ Φ⁻¹(F).
 
     Args:
-        law: any form of a law.
-        bounds: (a, b), the limits of the activation on the left and on the right.
+        law: any form of a law. Its symbols become parameters: positive ones start at 1, others at 0.
+        bounds: (a, b), the limits of the activation on the left and on the right; (0, 1) where no constraint is given.
+        mean: the mean of a non-negative output, positive.
+        variance: the variance of the output, positive.
+        output_mean: the mean that goes with the variance.
 
     Returns:
-        The activation, under its catalog name where it is a known one. Its provenance lists the steps.
+        The activation, under its catalog name where it is a known one: in closed form where there is one, else piecewise
+        rational, with a stated error. Its provenance lists the steps.
 
     Raises:
-        InputError: no such law; bounds not finite or not in order.
+        InputError: no such law; two constraints; bounds not finite or not in order; a mean or a variance not positive.
+        RefusedError: there is no closed form, and the law has symbols.
 
     >>> wafbc("logistic").name, str(wafbc("normal", bounds=(-1, 1)))
     ('sigmoid', 'erf(sqrt(2)*x/2)')
+    >>> wafbc("logistic", mean=1).name, wafbc("normal", variance=1).name, wafbc("exponential", mean=1).name
+    ('softplus', 'identity', 'relu')
     """
     input_law = laws.get(law)
-    lower, upper = _bounds(bounds)
-    found = worst.under_range(input_law, lower, upper)
-    constants = ", ".join(f"{k} = {rendering.text(v)}" for k, v in found.constants.items())
-    steps: tuple[str, ...] = (
-        f"first integral p(y) y′ = C, with y = f⁻¹: {rendering.text(found.differential)}",
-        f"integrated: f(x) = {rendering.text(found.general_solution)}, F the distribution function of {input_law}",
-        f"bounds {lower:g} and {upper:g}: {constants}",
-        f"f(x) = {rendering.text(found.expression)}",
-        f"equals {lower:g} + {upper - lower:g} F(x) with SciPy's F to {found.error:.0e} on 2001 points",
-    )
-    known = _recognised(found.expression)
-    name = known.name if known else f"wafbc {input_law} [{lower:g}, {upper:g}]"
+    _require_one(bounds, mean, variance, output_mean)
+    if mean is not None:
+        found = worst.under_mean(input_law, mean)
+        setting = f"on z ≥ 0 with the mean {float(mean):g}"
+        steps = _composition(input_law, found, setting)
+        label = f"mean {float(mean):g}"
+    elif variance is not None:
+        found = worst.under_variance(input_law, variance, _number(output_mean))
+        setting = f"with the mean {float(output_mean):g} and the variance {float(variance):g}"
+        steps = _composition(input_law, found, setting)
+        label = f"variance {float(variance):g}" + (f", mean {float(output_mean):g}" if output_mean else "")
+    else:
+        lower, upper = _bounds((0.0, 1.0) if bounds is None else bounds)
+        found = worst.under_range(input_law, lower, upper)
+        setting, label = f"on ({lower:g}, {upper:g})", f"[{lower:g}, {upper:g}]"
+        steps = _first_integral(input_law, found, lower, upper)
+    return _activation(input_law, found, (f"{setting}, {PAPER}, eq. 5", label), steps)
+
+
+def _require_one(bounds: Any, mean: Any, variance: Any, output_mean: Any) -> None:
+    given = [n for n, v in (("bounds", bounds), ("mean", mean), ("variance", variance)) if v is not None]
+    if len(given) > 1:
+        raise InputError("the output must have exactly one constraint", " and ".join(given), "leave one out")
+    if output_mean != 0.0 and variance is None:
+        raise InputError("an output mean goes with a variance", output_mean, "for example variance=1")
+
+
+def _activation(law: Law, found: Worst, told: tuple[str, str], steps: tuple[str, ...]) -> Activation:
+    setting, label = told
+    known = None if found.approximation or law.free_symbols else _recognised(found.expression)
     if known:
         steps = (*steps, f"the same function as {known.name}, by SymPy")
-    provenance = Provenance(
-        f"worst activation of the law {input_law} on ({lower:g}, {upper:g}), {PAPER}, eq. 5", "", steps
+    name = known.name if known else f"wafbc {law} {label}"[:80]
+    provenance = Provenance(f"worst activation of the law {law} {setting}", "", steps)
+    expression = known.expression if known else found.expression
+    return Activation(name, expression, _parameters(law, expression), provenance)
+
+
+def _parameters(law: Law, expression: sympy.Expr) -> tuple[Parameter, ...]:
+    """The law's symbols as parameters of the activation, in the order of their names."""
+    symbols = sorted(law.free_symbols & expression.free_symbols, key=lambda s: s.name)
+    return tuple(
+        Parameter(s.name, 1.0, Domain(0.0), learnable=True)
+        if s.is_positive
+        else Parameter(s.name, 0.0, learnable=True)
+        for s in symbols
     )
-    return Activation(name, known.expression if known else found.expression, (), provenance)
+
+
+def _first_integral(law: Law, found: Worst, lower: float, upper: float) -> tuple[str, ...]:
+    constants = ", ".join(f"{k} = {rendering.text(v)}" for k, v in found.constants.items())
+    return (
+        f"first integral p(y) y′ = C, with y = f⁻¹: {rendering.text(found.differential)}",
+        f"integrated: f(x) = {rendering.text(found.general_solution)}, F the distribution function of {law}",
+        f"bounds {lower:g} and {upper:g}: {constants}",
+        *_result(law, found, f"{lower:g} + {upper - lower:g} F(x)"),
+    )
+
+
+def _composition(law: Law, found: Worst, setting: str) -> tuple[str, ...]:
+    output = found.output
+    multipliers = ", ".join(f"{k} = {rendering.text(v)}" for k, v in output.multipliers.items())
+    return (
+        f"the greatest entropy of an output of density q {setting}: stationary where {rendering.text(output.stationarity)}",
+        f"mass and moments fix the multipliers: {multipliers}; ∂²/∂q² = {rendering.text(output.curvature)} < 0: a maximum",
+        f"so q(z) = {rendering.text(output.density)}, with the distribution function Q(z) = {rendering.text(output.cdf)}",
+        f"Q(f(x)) = F(x), F the distribution function of {law}: f(x) = {rendering.text(found.general_solution)}",
+        *_result(law, found, "Q*⁻¹(F(x))"),
+    )
+
+
+def _result(law: Law, found: Worst, right: str) -> tuple[str, ...]:
+    bulk = f"equals {right} with the law's own numbers to {found.error:.0e} of the scale"
+    if found.approximation is None:
+        edge = (
+            f"; within the last {found.outside:g} of the mass it goes on along its tangent"
+            if found.outside
+            else ""
+        )
+        return f"f(x) = {rendering.text(found.expression)}{edge}", f"{bulk}, at 304 quantiles"
+    lower, upper = (float(e) for e in found.approximation.ends)
+    count = len(found.approximation.pieces)
+    smooth = "continuously differentiable" if found.approximation.smooth else "continuous"
+    return (
+        f"no closed form: {count} rational piece{'s' * (count > 1)} on [{lower:g}, {upper:g}], {smooth}, increasing by Sturm's "
+        f"theorem, the tangents beyond, where a mass of {found.outside:g} lies on each side",
+        f"{bulk}, at 304 quantiles between {found.outside:g} and 1 − {found.outside:g}",
+    )
 
 
 def _bounds(bounds: Any) -> tuple[float, float]:
@@ -64,6 +152,13 @@ def _bounds(bounds: Any) -> tuple[float, float]:
     except (TypeError, ValueError) as error:
         raise InputError("the bounds must be two numbers", bounds, "for example bounds=(0, 1)") from error
     return lower, upper
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError("the output's mean must be a number", value) from error
 
 
 def _vanishes(expression: sympy.Expr) -> bool:

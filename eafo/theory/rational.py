@@ -13,6 +13,7 @@ root and that R′ is positive on the piece (Sturm's theorem), is proved of the 
 
 from __future__ import annotations
 
+import decimal
 import itertools
 import warnings
 from collections.abc import Callable, Sequence
@@ -112,8 +113,8 @@ class Rational:
     def expression(self) -> sympy.Expr:
         """The function as branches, from the left tangent to the right one."""
         (lower, upper), (low, high), (left, right) = self.ends, self.values, self.slopes
-        cases = [(sympy.expand(low + left * (VARIABLE - lower)), VARIABLE < lower)]
-        cases += [(piece.expression, VARIABLE < piece.upper) for piece in self.pieces]
+        cases = [(sympy.expand(low + left * (VARIABLE - lower)), lower > VARIABLE)]
+        cases += [(piece.expression, piece.upper > VARIABLE) for piece in self.pieces]
         return sympy.Piecewise(*cases, (sympy.expand(high + right * (VARIABLE - upper)), True))
 
 
@@ -151,7 +152,8 @@ def approximate(
     >>> len(found.pieces), found.error < 1e-6, found.pieces[0].increasing
     (2, True, True)
     """
-    ends = [_brief(function, k, 0.01 * _rise(function, knots)) for k in (knots[0], knots[-1])]
+    rise = _rise(function, knots)
+    ends = [_brief(function, knots[0], -1, 0.02 * rise), _brief(function, knots[-1], 1, 0.02 * rise)]
     ends[1:1] = [sympy.Rational(repr(float(k))) for k in knots[1:-1]]
     waiting = list(itertools.pairwise(ends))[::-1]
     done: list[tuple[RationalPiece, float]] = []
@@ -186,14 +188,15 @@ def _rise(function: Function, knots: Sequence[float]) -> float:
     return float(high - low)
 
 
-def _brief(function: Function, end: float, within: float) -> sympy.Rational:
-    """The shortest decimal near an end at which the function is hardly another; so it stays inside the domain."""
+def _brief(function: Function, end: float, outward: int, within: float) -> sympy.Rational:
+    """The shortest decimal outside an end at which the function is hardly another; so it stays inside the domain."""
     value = function(np.array([end]))[0]
     for digits in range(2, 17):
-        text = f"{end:.{digits}g}"
-        if abs(function(np.array([float(text)]))[0] - value) <= within:
-            return sympy.Rational(text)
-    return sympy.Rational(repr(end))
+        context = decimal.Context(digits, decimal.ROUND_CEILING if outward > 0 else decimal.ROUND_FLOOR)
+        short = context.create_decimal(repr(float(end)))
+        if abs(function(np.array([float(short)]))[0] - value) <= within:
+            return sympy.Rational(str(short))
+    return sympy.Rational(repr(float(end)))
 
 
 def _short(number: float, scale: float, digits: int = 5) -> sympy.Rational:
@@ -224,7 +227,7 @@ def _fit(
         denominator = _denominator(t, values, terms)
         if denominator is None:
             continue
-        numerator = _numerator(t, values, hermite, denominator, terms + 1, tolerance)
+        numerator = _numerator((t, values), hermite, denominator, terms + 1, tolerance / 100)
         piece = RationalPiece(lower, upper, hermite, numerator, denominator)
         error = float(np.max(np.abs(_value(piece, dense) - target)))
         if error <= tolerance and piece.increasing:
@@ -286,18 +289,18 @@ def _denominator(t: FloatArray, values: FloatArray, terms: int) -> tuple[sympy.R
 
 
 def _numerator(
-    t: FloatArray,
-    values: FloatArray,
+    sample: tuple[FloatArray, FloatArray],
     hermite: Sequence[sympy.Rational],
     denominator: Sequence[sympy.Rational],
     count: int,
-    tolerance: float,
+    step: float,
 ) -> tuple[sympy.Rational, ...]:
-    """N of `count` coefficients by least squares: H + (1 − t²)² N/Q against the values."""
+    """N of `count` coefficients, rounded to `step`, by least squares: H + (1 − t²)² N/Q against the sample."""
+    t, values = sample
     polyval = np.polynomial.polynomial.polyval
     weight = (1 - t**2) ** 2 / polyval(t, np.array(denominator, np.float64))
     missing = values - polyval(t, np.array(hermite, np.float64))
     basis = np.polynomial.chebyshev.chebvander(t, count - 1) * weight[:, None]
     in_chebyshev = np.linalg.lstsq(basis, missing, rcond=None)[0]
     plain = np.polynomial.chebyshev.cheb2poly(in_chebyshev)
-    return tuple(_rounded(float(c), tolerance * 1e-2) for c in np.resize(plain, count))
+    return tuple(_rounded(float(c), step) for c in np.resize(plain, count))

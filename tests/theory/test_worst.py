@@ -76,7 +76,7 @@ def test_every_step_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "bounds", [(1, 0), (1, 1), (0, math.inf), (math.nan, 1), (0, 1e-320), (-1e308, 1e308), (0,), "ab", None]
+    "bounds", [(1, 0), (1, 1), (0, math.inf), (math.nan, 1), (0, 1e-320), (-1e308, 1e308), (0,), "ab", 3]
 )
 def test_bad_bounds(bounds: object) -> None:
     with pytest.raises(InputError, match="bounds must be two"):
