@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import eafo
-from eafo.cli import catalogue, demonstration, mathematics, trials
+from eafo.cli import catalogue, demonstration, inspection, mathematics, trials
 
 __all__ = ["app"]
 
@@ -22,6 +22,8 @@ app = typer.Typer(
 for _command in (
     mathematics.derive,
     mathematics.wafbc,
+    inspection.properties,
+    inspection.rank,
     mathematics.emit,
     trials.search,
     trials.compare,

@@ -219,15 +219,25 @@ def roots(function: Callable[[Any], Any], x: FloatArray) -> tuple[float, ...]:
 
 
 def monotone(parts: Iterable[Branch]) -> tuple[MonotonePiece, ...]:
-    """The monotone pieces from left to right; where they follow one another without end, those inside the reach."""
+    """The monotone pieces from left to right, cut at jumps; where they follow one another without end, those inside the reach."""
     found: list[MonotonePiece] = []
+    before: Branch | None = None
     for branch in parts:
+        joined = before is not None and _meet(before, branch)
         for piece in _pieces(branch):
-            if found and found[-1].kind == piece.kind:
+            if joined and found[-1].kind == piece.kind:
                 found[-1] = MonotonePiece(found[-1].lower, piece.upper, piece.kind)
             else:
                 found.append(piece)
+            joined = True
+        before = branch
     return tuple(found)
+
+
+def _meet(left: Branch, right: Branch) -> bool:
+    """Whether two neighbouring branches have one value at their seam."""
+    ends = float(one_sided(left, left.right, 0)), float(one_sided(right, left.right, 0))
+    return abs(ends[0] - ends[1]) <= CLOSE * max(1.0, *map(abs, ends))
 
 
 def _pieces(branch: Branch) -> list[MonotonePiece]:

@@ -34,6 +34,8 @@ def test_sinerelu_is_not_continuous() -> None:
     assert found.smoothness == -1
     assert found.lipschitz == INF
     assert not found.zero_at_zero
+    assert str(found.jumps[0].size) == "epsilon"
+    assert [p.lower for p in found.pieces[-2:]] == pytest.approx([-math.pi / 4, 0])
     assert of("sinerelu(epsilon=0.025)").jumps == (Jump(0.0, -0.025, 0.0),)
 
 
@@ -185,7 +187,7 @@ FACTS = {
     "sigmoid": Fact("+", (0, 1), (0, 0), zero=False, fixed=(0.6590460684074066,)),
     "silu": Fact("-+", (0, INF), (0, 1)),
     "sin": Fact("-+" * 31 + "-", (math.nan, math.nan), (0, 0), parity="odd"),
-    "sinerelu": Fact("-+" * 16, (math.nan, INF), (0, 1), zero=False, fixed=(-0.002506257786250195,)),
+    "sinerelu": Fact("-+" * 16 + "+", (math.nan, INF), (0, 1), zero=False, fixed=(-0.002506257786250195,)),
     "softplus": Fact("+", (0, INF), (0, 1), zero=False, fixed=()),
     "softsign": Fact("+", (-1, 1), (0, 0), parity="odd"),
     "srelu": Fact("0-+", (0, INF), (0, 1)),
