@@ -112,7 +112,7 @@ def rank(
         InputError: no activation, an activation given twice, an unknown name, a resolution that is not positive.
 
     >>> [row.activation.name for row in rank("normal", 0.01, ["identity", "tanh", "relu"]).rows]
-    ['tanh', 'relu', 'identity']
+    ['relu', 'tanh', 'identity']
     """
     input_law = laws.get(law)
     if isinstance(activations, str):
