@@ -64,7 +64,9 @@ def _activations() -> list[dict[str, Any]]:
 def _laws() -> list[dict[str, Any]]:
     from eafo import formula, laws  # noqa: PLC0415 - as above
 
-    return [{"name": name, "density": formula.to_text(laws.get(name).density)} for name in laws.names()]
+    standard = [{"name": name, "density": formula.to_text(laws.get(name).density)} for name in laws.names()]
+    # Laws without a closed form of their own: how they are written, and what they are.
+    return standard + [{"name": example, "density": meaning} for example, meaning in laws.FORMS]
 
 
 def _tasks() -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ import sympy
 from eafo.activation import VARIABLE
 from eafo.errors import InputError
 from eafo.laws.numeric import Numbers
+
+if TYPE_CHECKING:
+    from eafo.laws.goodness import Fit
 
 __all__ = ["Law", "exact"]
 
@@ -44,6 +47,7 @@ class Law:
         numbers: builds the law's numbers.
         replaced: the same law with symbols replaced.
         components: of a mixture: the weights and the laws.
+        fit: of a measured law: how well it fits its sample.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Law:
         default=None, compare=False, repr=False
     )
     components: tuple[tuple[sympy.Expr, Law], ...] = ()
+    fit: Fit | None = None
 
     #: The probability at which a quantile is taken.
     U = sympy.Symbol("u", positive=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import sympy
 
@@ -13,14 +14,36 @@ from eafo import formula
 from eafo.errors import InputError
 from eafo.laws.families import FAMILIES, build
 from eafo.laws.law import Law
+from eafo.laws.measuring import measure
 from eafo.laws.mixtures import mixture
+from eafo.laws.samples import is_file_name
 from eafo.laws.scipy_laws import PREFIX, from_frozen, from_name, is_distribution
 from eafo.laws.sympy_laws import from_variable, is_variable
 
-__all__ = ["LawLike", "get", "names"]
+__all__ = ["FORMS", "LawLike", "get", "names"]
+
+
+class FrozenDistribution(Protocol):
+    """A frozen distribution of `scipy.stats`."""
+
+    def logpdf(self, x: Any) -> Any:
+        """Log p."""
+        ...
+
+    def support(self) -> Any:
+        """The support's ends."""
+        ...
+
 
 #: What every function of eafo accepts as a law: its text form, a `Law`, an object of SciPy's or SymPy's.
-LawLike = Any
+LawLike = str | Law | os.PathLike[str] | FrozenDistribution | sympy.Expr
+
+#: How the laws that are not in `names` are written, and what they are.
+FORMS = (
+    ("0.5*normal(-1, 1) + 0.5*normal(1, 1)", "a mixture of any laws, its weights of sum 1"),
+    ("scipy.gamma(2, scale=3)", "any continuous distribution of scipy.stats, with SciPy's parameters"),
+    ("preactivations.npy", "measured: a file of samples, .npy, .csv or .txt"),
+)
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _TERM = re.compile(rf"\s*({_NUMBER}(?:\s*/\s*{_NUMBER})?)\s*\*\s*(.+?)\s*", re.DOTALL)
@@ -40,8 +63,8 @@ def get(law: LawLike, **parameters: float | sympy.Expr) -> Law:
 
     Args:
         law: ``"normal"``, ``"normal(0, 2)"``, ``"laplace(scale=0.5)"``, a mixture
-            ``"0.5*normal(-1, 1) + 0.5*normal(1, 1)"``, any continuous law of SciPy ``"scipy.gamma(2, scale=3)"``; a
-            frozen `scipy.stats` distribution, a continuous `sympy.stats` variable, or a `Law`, returned as it is.
+            ``"0.5*normal(-1, 1) + 0.5*normal(1, 1)"``, any continuous law of SciPy ``"scipy.gamma(2, scale=3)"``; the path
+            of a file of samples ``"preactivations.npy"``; a frozen `scipy.stats` distribution, a continuous `sympy.stats` variable, or a `Law`, returned as it is.
             Parameters:
             normal(mean, deviation), logistic(mean, scale), laplace(mean, scale), cauchy(location, scale),
             gumbel(location, scale), student_t(freedom, location, scale), uniform(lower, upper),
@@ -59,13 +82,23 @@ def get(law: LawLike, **parameters: float | sympy.Expr) -> Law:
     """
     if isinstance(law, Law):
         return law
+    if isinstance(law, os.PathLike):
+        return measure(law)
     if is_variable(law):
         return from_variable(law)
     if is_distribution(law):
         return from_frozen(law)
     if not isinstance(law, str):
         raise InputError("a law must be its text form or a Law", law)
+    if not parameters and _is_file(law):
+        return measure(law.strip())
     return _from_text(law, parameters) if parameters else _cached(law)
+
+
+def _is_file(text: str) -> bool:
+    """A file whose name reads as a law's is none here: laws.measure takes it."""
+    call = formula.parse_call(text) if re.fullmatch(r"\s*\w+\s*", text) else None
+    return (call is None or call[0] not in FAMILIES) and is_file_name(text)
 
 
 @lru_cache(256)
