@@ -10,7 +10,6 @@ import sympy
 
 from eafo import catalog, laws, rendering
 from eafo.activation import Activation, Domain, Parameter, Provenance
-from eafo.derivation.checks import SECONDS
 from eafo.derivation.record import PAPER
 from eafo.errors import InputError
 from eafo.laws import Law, LawLike
@@ -20,6 +19,8 @@ from eafo.theory.quadrature import numeric
 from eafo.theory.worst import Worst
 
 __all__ = ["wafbc"]
+
+_SECONDS = 2.0
 
 
 def wafbc(
@@ -174,6 +175,6 @@ def _recognised(expression: sympy.Expr) -> Activation | None:
         if candidate.parameters or np.max(np.abs(candidate(points) - values)) > 1e-12:
             continue
         difference = (candidate.expression - expression).rewrite(sympy.exp)
-        if within(SECONDS, functools.partial(_vanishes, difference), False):
+        if within(_SECONDS, functools.partial(_vanishes, difference), False):
             return candidate
     return None
