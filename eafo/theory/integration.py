@@ -159,16 +159,13 @@ def _real(found: sympy.Expr, part: Piece, gradient: Activation) -> sympy.Expr:
 
 def _forms(found: sympy.Expr) -> list[sympy.Expr]:
     """The same function written with log(1 + exp(u)) for log(1 + exp(−u)), and with log cosh for log(1 + tanh)."""
-
-    def flip(argument: sympy.Expr) -> sympy.Expr:
-        rest = argument - 1
+    flips = {}
+    for logarithm in found.atoms(sympy.log):
+        rest = logarithm.args[0] - 1
         if isinstance(rest, sympy.exp):
-            (u,) = rest.args
-            return sympy.log(1 + sympy.exp(-u)) + u
-        return sympy.log(argument)
-
+            flips[logarithm] = sympy.log(1 + sympy.exp(-rest.args[0])) + rest.args[0]
     u = sympy.Wild("u")
-    flipped = found.replace(sympy.log, flip)
+    flipped = found.xreplace(flips)
     cosh = found.replace(sympy.log(1 + sympy.tanh(u)), u - sympy.log(sympy.cosh(u)))
     return [found, sympy.expand(flipped), sympy.expand(cosh)]
 
