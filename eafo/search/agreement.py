@@ -12,14 +12,14 @@ import scipy.stats
 
 from eafo.errors import InputError
 
-__all__ = ["Agreement", "kendall"]
+__all__ = ["Agreement", "difference", "kendall"]
 
 FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Kendall's τ between a prediction and measured scores.
+    """Kendall's τ between a prediction and measured scores, or the difference of two.
 
     Args:
         tau: τ_b, from −1, the opposite order, to 1, the same order; ties count for neither.
@@ -69,15 +69,58 @@ def kendall(
     τ = +1.00, 95 % interval +1.00 to +1.00, n = 5
     """
     ranks, measured = _checked(prediction, scores)
+    values = _resampled([ranks], measured, resamples, seed)[0]
+    return _summary(_whole(ranks, measured), values, ranks.size)
+
+
+def difference(
+    first: Sequence[float],
+    second: Sequence[float],
+    scores: Sequence[Sequence[float]],
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Agreement:
+    """τ of one prediction minus τ of another, with the interval over the same resamples for both.
+
+    Args:
+        first: a number for each activation.
+        second: a number for each activation.
+        scores: as for `kendall`.
+        resamples: how many.
+        seed: of the resampling.
+
+    Raises:
+        InputError: as for `kendall`.
+
+    >>> difference([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], [[10], [20], [30], [40], [50]]).tau
+    2.0
+    """
+    (one, measured), (other, _) = _checked(first, scores), _checked(second, scores)
+    values = _resampled([one, other], measured, resamples, seed)
+    whole = _whole(one, measured) - _whole(other, measured)
+    return _summary(whole, values[0] - values[1], one.size)
+
+
+def _resampled(
+    predictions: Sequence[FloatArray], measured: Sequence[FloatArray], resamples: int, seed: int
+) -> list[FloatArray]:
+    """τ of each prediction in each resample."""
     rng = np.random.default_rng(seed)
-    count = ranks.size
-    drawn = rng.integers(0, count, (resamples, count))
+    drawn = rng.integers(0, len(measured), (resamples, len(measured)))
     # Drawn for every activation once a resample, so that its copies in it are ties, as they should be.
     means = np.stack([rng.choice(own, (resamples, own.size)).mean(axis=1) for own in measured], axis=1)
-    values = _tau(ranks[drawn], np.take_along_axis(means, drawn, axis=1))
+    scores = np.take_along_axis(means, drawn, axis=1)
+    return [_tau(ranks[drawn], scores) for ranks in predictions]
+
+
+def _whole(ranks: FloatArray, measured: Sequence[FloatArray]) -> float:
+    return float(_tau(ranks[None], np.array([[own.mean() for own in measured]]))[0])
+
+
+def _summary(tau: float, values: FloatArray, count: int) -> Agreement:
     low, high = np.nanquantile(values, [0.025, 0.975])
-    tau = _tau(ranks[None], np.array([[own.mean() for own in measured]]))[0]
-    return Agreement(float(tau), float(low), float(high), count)
+    return Agreement(tau, float(low), float(high), count)
 
 
 def _checked(
@@ -91,6 +134,8 @@ def _checked(
         )
     if len(measured) < 4:
         raise InputError("an agreement needs at least four activations", len(measured))
+    if len(set(prediction)) < 2 or len({float(own.mean()) for own in measured}) < 2:
+        raise InputError("an agreement needs predictions and scores that are not all the same", prediction[0])
     if any(math.isnan(p) for p in prediction) or not all(np.isfinite(own).all() for own in measured):
         raise InputError("predictions must be numbers, and scores finite ones", "NaN or infinity")
     return np.asarray(scipy.stats.rankdata(prediction), np.float64), measured

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eafo.errors import InputError
-from eafo.search.agreement import kendall
+from eafo.search.agreement import difference, kendall
 
 
 @settings(max_examples=30, deadline=None)
@@ -61,6 +61,18 @@ def test_seeds_that_disagree_widen_the_interval():
     assert calm.predicts
 
 
+def test_a_difference_is_paired():
+    rng = np.random.default_rng(6)
+    truth = rng.standard_normal(25)
+    scores = [[t + e for e in rng.normal(0, 0.1, 3)] for t in truth]
+    good, poor = list(truth + rng.normal(0, 0.1, 25)), list(rng.standard_normal(25))
+    found = difference(good, poor, scores)
+    assert found.tau == pytest.approx(kendall(good, scores).tau - kendall(poor, scores).tau)
+    assert found.predicts
+    same = difference(good, good, scores)
+    assert (same.tau, same.low, same.high) == (0, 0, 0)
+
+
 def test_it_repeats():
     scores = np.random.default_rng(0).standard_normal((8, 3)).tolist()
     assert kendall(list(range(8)), scores) == kendall(list(range(8)), scores)
@@ -72,6 +84,8 @@ def test_it_repeats():
         ([1, 2, 3], [[1], [2], [3]], "at least four activations, but got 3"),
         ([1, 2, 3, 4], [[1], [2], [3]], "a prediction and at least one score"),
         ([1, 2, 3, 4], [[1], [2], [3], []], "a prediction and at least one score"),
+        ([2, 2, 2, 2], [[1], [2], [3], [4]], "not all the same"),
+        ([1, 2, 3, 4], [[1], [1], [1], [1]], "not all the same"),
         ([1, 2, 3, math.nan], [[1], [2], [3], [4]], "must be numbers"),
         ([1, 2, 3, 4], [[1], [2], [3], [math.inf]], "scores finite ones"),
     ],
