@@ -36,7 +36,7 @@ class FrozenDistribution(Protocol):
 
 
 #: What every function of eafo accepts as a law: its text form, a `Law`, an object of SciPy's or SymPy's.
-LawLike = str | Law | os.PathLike[str] | FrozenDistribution | sympy.Expr
+LawLike = str | Law | os.PathLike[str] | FrozenDistribution | Any
 
 #: How the laws that are not in `names` are written, and what they are.
 FORMS = (

@@ -154,15 +154,20 @@ def _student_t(freedom: float) -> Numbers:
         growth = np.where(size > 1, 2 * np.log(size) + np.log1p(1 / size**2), np.log1p(size**2))
         return -(n + 1) / 2 * growth - constant
 
+    # Far out the tail is a power, F = c |z|^-n.
+    far, log_c = 1e8 * math.sqrt(n), (n + 1) / 2 * math.log(n) - constant - math.log(n)
+
     def below(z: Array) -> Array:
+        size = np.abs(z)
         # The incomplete beta function keeps its relative accuracy in the tail.
-        ratio = np.where(np.abs(z) > 1e150, 0.0, n / (n + np.minimum(np.abs(z), 1e150) ** 2))
-        tail = special.betainc(n / 2, 0.5, ratio) / 2
+        near = special.betainc(n / 2, 0.5, n / (n + np.minimum(size, far) ** 2)) / 2
+        tail = np.where(size > far, np.exp(log_c - n * np.log(size)), near)
         return np.where(z > 0, 1 - tail, tail)
 
     def quantile(u: Array) -> Array:
         tail = np.minimum(u, 1 - u)
-        start = -np.abs(special.stdtrit(n, tail))
+        power = np.exp((log_c - np.log(tail)) / n)
+        start = np.where(power > far, -power, -np.abs(special.stdtrit(n, np.maximum(tail, 1e-150))))
         at = polished(start, tail, below, log_density)
         return np.where(u > 0.5, -at, at)
 
