@@ -26,9 +26,11 @@ def fail() -> str:
     raise ArithmeticError("both routes must agree")
 
 
-def derivation(*steps: Step) -> Derivation:
-    base = catalog.get("relu")
-    return Derivation(base, laws.get("normal"), steps, x, sympy.S.One, base, 0.0, (), ("a finding",))
+def derivation(*steps: Step, base: str = "relu", correction: sympy.Expr = x) -> Derivation:
+    found = catalog.get(base)
+    return Derivation(
+        found, laws.get("normal"), steps, correction, sympy.S.One, found, 0.0, (), ("a finding",)
+    )
 
 
 def test_four_arguments_still_make_a_step() -> None:
@@ -121,3 +123,36 @@ def test_pickled_derivations_say_which_checks_stayed_behind() -> None:
     assert travels == Verification("travels", True, "4")
     assert not stays.ok
     assert "derive anew" in stays.told
+
+
+BELL = x * sympy.exp(-(x**2) / 2)
+
+
+def test_the_bound_of_proposition_2() -> None:
+    bound = derivation(correction=BELL).error_bound(0.01, interval=(0, "oo"))
+    assert 2.94633e-5 * (1 - 2e-6) <= bound.upper <= 1.01 * 2.94633e-5
+    assert str(bound).startswith("sup |g(f(x)) − x| ≤ 2.94")
+    # With the sign of eq. 10 the same steps bound f(g(x)) − x.
+    reverse = derivation(correction=BELL).error_bound(-0.01)
+    assert 2.92579e-5 * (1 - 2e-6) <= reverse.upper <= 1.01 * 2.92579e-5
+
+
+def test_a_bound_through_another_base() -> None:
+    bound = derivation(base="softplus", correction=BELL).error_bound(0.01, interval=(-1, 2), relative=0.01)
+    assert 0 < bound.lower <= bound.upper <= 1.01 * bound.lower
+
+
+@pytest.mark.parametrize(
+    ("interval", "kind", "message"),
+    [
+        ((-1, 1), RefusedError, "inside one branch of relu, but got '(-1, 1)'"),
+        ((-2, -1), RefusedError, ""),
+        ((1, 0), InputError, "lower end must lie below its upper end"),
+        (3, InputError, "an interval has two ends, but got 3"),
+        (("a", 1), InputError, "must be a number, 'oo' or '-oo', but got 'a'"),
+    ],
+)
+def test_bad_intervals(interval: object, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind) as caught:
+        derivation(correction=BELL).error_bound(0.01, interval=interval)  # type: ignore[arg-type]
+    assert message in str(caught.value)

@@ -16,6 +16,8 @@ from eafo import rendering
 from eafo.activation import Activation
 from eafo.errors import InputError, RefusedError
 from eafo.laws import Law
+from eafo.theory import bounds
+from eafo.theory.bounds import Bound, End
 
 __all__ = ["PAPER", "Derivation", "EntropyAt", "Route", "Step", "Verification"]
 
@@ -195,6 +197,46 @@ class Derivation:
         if not checked:
             raise RefusedError("none of the derivation's steps has a check that could be run again")
         return tuple(step.verify() for step in checked)
+
+    def error_bound(
+        self, epsilon: float = 0.01, interval: tuple[End, End] = (0, "oo"), relative: float = 1e-3
+    ) -> Bound:
+        """A proved bound of the error of the inverse to first order: sup |g(f(x)) − x| over an interval (Prop. 2).
+
+        With F the base on the branch that holds the interval, c the correction and h = c/F′: g = F⁻¹ + ε h∘F⁻¹ (eq. 8) and
+        f = F − ε c (eq. 9). For ReLU, F(x) = x: g(z) = z + ε c(z), f(x) = x − ε c(x).
+
+        Args:
+            epsilon: the size of the correction; either sign.
+            interval: its ends; numbers, "oo" or "-oo"; inside one branch of the base.
+            relative: how far the bound may exceed a value attained, relative to it.
+
+        Raises:
+            InputError: ε is not finite; no such interval.
+            RefusedError: the interval holds a seam of the base, or no bound can be proved.
+
+        >>> import eafo
+        >>> print(eafo.derive("relu", law="normal").error_bound(0.01, interval=(0, "oo")).what)
+        sup |g(f(x)) − x|
+        """
+        try:
+            lower, upper = interval
+        except (TypeError, ValueError) as error:
+            raise InputError("an interval has two ends", interval, "for example (0, 'oo')") from error
+        low, high = bounds.as_number(lower), bounds.as_number(upper)
+        at_default = {p.symbol: sympy.Rational(repr(p.default)) for p in self.base.parameters}
+        for piece in self.base.pieces():
+            function, left, right = (
+                sympy.sympify(e).xreplace(at_default) for e in (piece.expression, piece.lower, piece.upper)
+            )
+            if float(left) <= low and high <= float(right):
+                return bounds.inverse_error(
+                    self.correction, epsilon, lower, upper, base=function, relative=relative
+                )
+        raise RefusedError(
+            f"the interval of an error bound must lie inside one branch of {self.base.name}",
+            f"({lower}, {upper})",
+        )
 
     def text(self) -> str:
         """All steps as Unicode text for a terminal."""

@@ -23,13 +23,23 @@ import sympy
 from eafo import branching
 from eafo.activation import VARIABLE
 from eafo.errors import InputError, RefusedError
-from eafo.theory.branch_and_bound import Bound, End, Objective, search
+from eafo.theory.branch_and_bound import Bound, End, Objective, as_number, search
 
 if TYPE_CHECKING:
     from eafo.theory.enclosures import Jet
     from eafo.theory.intervals import Interval
 
-__all__ = ["Bound", "Range", "inverse_error", "lipschitz", "monotone_range", "range_of", "supremum"]
+__all__ = [
+    "Bound",
+    "End",
+    "Range",
+    "as_number",
+    "inverse_error",
+    "lipschitz",
+    "monotone_range",
+    "range_of",
+    "supremum",
+]
 
 
 @dataclass(frozen=True)
@@ -140,7 +150,7 @@ def lipschitz(
             raise RefusedError(
                 "a function that jumps has no Lipschitz constant", f"a jump at x = {left.upper}"
             )
-    low, high = (math.inf if e == "oo" else -math.inf if e == "-oo" else float(e) for e in (lower, upper))
+    low, high = as_number(lower), as_number(upper)
     found: list[Bound] = []
     for part in parts:
         if float(part.upper) > low and float(part.lower) < high:
@@ -196,23 +206,26 @@ def inverse_error(
     lower: End = 0.0,
     upper: End = math.inf,
     *,
+    base: sympy.Expr = VARIABLE,
     reverse: bool = False,
     relative: float = 0.01,
 ) -> Bound:
     """A proved bound of sup |g(f(x)) − x| with g(z) = z + ε c(z) and f(x) = x − ε c(x) (eqs. 8, 9; Prop. 2).
 
-    For an activation written x + ε c(x) (eq. 10) and its first-order inverse z − ε c(z), pass −ε.
+    For an activation written x + ε c(x) (eq. 10) and its first-order inverse z − ε c(z), pass −ε. For another base f the
+    bound is that of |g(F(x)) − x| with g = f⁻¹ + ε η, η∘f = c/f′, and F = f − ε c (`eafo.theory.perturbed`).
 
     Args:
         correction: c(x), an expression of x, read by its formula wherever f takes its argument.
         epsilon: the size of the correction; a float counts as the decimal that it shows.
         lower: the lower end of the interval.
         upper: its upper end.
-        reverse: bound sup |f(g(x)) − x| in place of it.
+        base: f, smooth, with a slope that is provably positive on the interval and beside it.
+        reverse: bound sup |f(g(x)) − x| in place of it; for the identity alone.
         relative: how far the bound may exceed a value attained.
 
     Raises:
-        InputError: ε is not finite; no such interval.
+        InputError: ε is not finite; no such interval; `reverse` with another base.
         RefusedError: no bound can be proved.
 
     >>> c = VARIABLE * sympy.exp(-VARIABLE**2 / 2)
@@ -220,11 +233,26 @@ def inverse_error(
     True
     """
     size = _rational(epsilon)
-    objective = _inverse_objective(correction, -size if reverse else size)
+    if base == VARIABLE:
+        objective = _inverse_objective(correction, -size if reverse else size)
+    else:
+        objective = _perturbed(base, correction, size, reverse)
     name = "sup |f(g(x)) − x|" if reverse else "sup |g(f(x)) − x|"
     cuts = tuple(_seams(correction))
     found = search(objective, lower, upper, what=name, cuts=cuts, relative=relative)
     return replace(found, epsilon=float(size))
+
+
+def _perturbed(base: sympy.Expr, correction: sympy.Expr, size: sympy.Rational, reverse: bool) -> Objective:
+    from eafo.theory.perturbed import Perturbed  # noqa: PLC0415 - FLINT is loaded where it is needed
+
+    if reverse:
+        raise InputError("the reversed error is bounded for the identity alone", str(base))
+    for e in (base, correction):
+        _objective(e)
+        if e.has(sympy.Piecewise, sympy.Abs, sympy.Max, sympy.Min, sympy.sign):
+            raise InputError("the base and its correction must be smooth", str(e), "take one branch of it")
+    return Perturbed(base, correction, size)
 
 
 def _rational(epsilon: float | sympy.Rational) -> sympy.Rational:

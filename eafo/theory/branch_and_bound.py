@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from eafo.theory.enclosures import Jet
     from eafo.theory.intervals import Interval
 
-__all__ = ["Bound", "End", "Kind", "Objective", "search"]
+__all__ = ["Bound", "End", "Kind", "Objective", "as_number", "search"]
 
 #: An end of an interval: a number, ±math.inf, or text such as "oo", "-oo" and "0.5".
 End: TypeAlias = float | str | sympy.Expr
@@ -209,6 +209,21 @@ def _end(value: End, side: Literal["lower", "upper"]) -> Any:
     if isinstance(value, sympy.Expr) and value.is_finite and value.is_real and not value.free_symbols:
         found = Evaluation(Interval.exact(0)).of(value).value
         return found.lo if side == "lower" else found.hi
+    number = as_number(value)
+    if math.isinf(number):
+        return arb.pos_inf() if number > 0 else arb.neg_inf()
+    return arb(number)
+
+
+def as_number(value: End) -> float:
+    """An end of an interval as a double.
+
+    Raises:
+        InputError: it is no number.
+
+    >>> as_number("-oo"), as_number(sympy.pi)
+    (-inf, 3.141592653589793)
+    """
     named = {"oo": math.inf, "+oo": math.inf, "-oo": -math.inf}
     try:
         number = named[value] if isinstance(value, str) and value in named else float(value)
@@ -216,9 +231,7 @@ def _end(value: End, side: Literal["lower", "upper"]) -> Any:
         raise InputError("an end of an interval must be a number, 'oo' or '-oo'", value) from error
     if math.isnan(number):
         raise InputError("an end of an interval must be a number, 'oo' or '-oo'", number)
-    if math.isinf(number):
-        return arb.pos_inf() if number > 0 else arb.neg_inf()
-    return arb(number)
+    return number
 
 
 def search(

@@ -219,7 +219,8 @@ class Evaluation:
                 return jet
             weights = (VARIABLE, sympy.Integer(1 if box.lo >= 0 else -1))
             if not any(deeper.decay(e, m).hi <= 0 for m in weights):
-                return jet
+                divided = _divided(e)
+                return jet if divided is None else Jet(value.meet(self.of(divided).value), jet.slope)
             if self._end is None:
                 self._end = Evaluation(Interval(end, end))
             most = self._end.of(e).value.magnitude()
@@ -269,6 +270,24 @@ class Evaluation:
             raise UndefinedError("the tail of erfc begins at 0")
         low, high = (u + (_square(u) + Interval.ball(c)).power(sympy.S.Half) for c in (4 / arb.pi(), arb(2)))
         return -(self.of(m * derivative(w)).value * Interval(low.lo, high.hi))
+
+
+@functools.lru_cache(maxsize=4096)
+def _divided(e: sympy.Expr) -> sympy.Expr | None:
+    """The same function with a quotient's exponential taken into its denominator: e^w/(1 + e^w) as 1/(e^{−w} + 1)."""
+    powers = [
+        f for f in sympy.Mul.make_args(e) if f.is_Pow and f.base.is_Add and f.exp.is_Integer and f.exp < 0
+    ]
+    exponentials = [f for f in sympy.Mul.make_args(e) if isinstance(f, sympy.exp)]
+    if not powers or not exponentials:
+        return None
+    below, above = powers[0], exponentials[0]
+    share = above.args[0] / below.exp
+    terms = [sympy.powsimp(t * sympy.exp(share)) for t in below.base.args]
+    if not any(t.is_number for t in terms):
+        return None
+    rest = sympy.Mul(*(f for f in sympy.Mul.make_args(e) if f is not below and f is not above))
+    return rest * sympy.Add(*terms) ** below.exp
 
 
 @functools.lru_cache(maxsize=4096)

@@ -75,6 +75,55 @@ def test_the_error_on_a_bounded_interval_is_smaller() -> None:
     assert bounds.inverse_error(BELL, 0.01, 2, 3).upper < 0.6 * bounds.inverse_error(BELL, 0.01).upper
 
 
+# -- through another base ----------------------------------------------------------------------------------------------
+
+SOFTPLUS = sympy.log(1 + sympy.exp(x))
+HILL = sympy.exp(-((x - HALF) ** 2))
+
+
+@pytest.mark.parametrize(
+    ("base", "correction", "epsilon", "lower", "upper"),
+    [
+        (SOFTPLUS, HILL, 0.01, 0, "oo"),
+        (SOFTPLUS, HILL, -0.02, -2, 3),
+        (2 * x, BELL, 0.01, 0, "oo"),
+        (sympy.sinh(x), BELL, 0.1, -2, 2),
+        (sympy.tanh(x), BELL, 1e-6, -1, 1),
+        (x / (1 + sympy.exp(-x)), BELL, 0.01, 0, 4),
+    ],
+    ids=str,
+)
+def test_the_error_through_a_base(
+    base: sympy.Expr, correction: sympy.Expr, epsilon: float, lower: float, upper: float | str
+) -> None:
+    bound = bounds.inverse_error(correction, epsilon, lower, upper, base=base)
+    assert bound.lower <= bound.upper <= 1.0101 * bound.lower
+    largest = 0.0
+    with mpmath.workdps(40):
+        f, slope, c = (sympy.lambdify(x, e, "mpmath") for e in (base, sympy.diff(base, x), correction))
+        for t in [bound.point, *np.linspace(lower + 0.01, 6.0 if upper == "oo" else upper, 13)]:  # type: ignore[list-item]
+            start, e = mpmath.mpf(float(t)), mpmath.mpf(str(epsilon))
+            y = mpmath.findroot(lambda u: f(u) - f(start) + e * c(start), start)  # noqa: B023 - used at once
+            largest = max(largest, float(abs(y + e * c(y) / slope(y) - start)))
+    assert bound.lower * (1 - 1e-12) <= largest <= bound.upper
+
+
+def test_the_identity_both_ways() -> None:
+    """The general route, given a base that is the identity in disguise, agrees with the special one."""
+    plain = bounds.inverse_error(BELL, 0.01, 0, 6, relative=1e-4)
+    general = bounds.inverse_error(BELL, 0.01, 0, 6, base=sympy.Float(1.0) * x + 0, relative=1e-4)
+    assert general.upper == pytest.approx(plain.upper, rel=2e-4)
+
+
+def test_bases_that_are_refused() -> None:
+    with pytest.raises(InputError, match="must be smooth"):
+        bounds.inverse_error(BELL, 0.01, 0, 1, base=sympy.Max(0, x))
+    with pytest.raises(InputError, match="for the identity alone"):
+        bounds.inverse_error(BELL, 0.01, 0, 1, base=2 * x, reverse=True)
+    with pytest.raises(RefusedError, match="finite and real"):
+        bounds.inverse_error(BELL, 0.01, -1, 1, base=x**2)
+
+
 # -- suprema -----------------------------------------------------------------------------------------------------------
 
 
@@ -82,6 +131,8 @@ def test_the_error_on_a_bounded_interval_is_smaller() -> None:
     ("expression", "lower", "upper", "known"),
     [
         (BELL, "-oo", "oo", math.exp(-0.5)),
+        (sympy.exp(x) / (1 + sympy.exp(x)), "-oo", "oo", 1.0),
+        (x * sympy.exp(2 * x) / (1 + sympy.exp(x)) ** 3, "-oo", "oo", None),
         (x**3 * sympy.exp(-x), 0, "oo", 27 * math.exp(-3)),
         (x**3 * sympy.exp(x), "-oo", 0, 27 * math.exp(-3)),
         (x / (1 + sympy.exp(x)), 0, "oo", 0.2784645427610738),
