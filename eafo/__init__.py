@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from eafo.errors import EafoError
     from eafo.kernels import emit
     from eafo.laws import Law
+    from eafo.theory.entropy import of as entropy
     from eafo.theory.properties import of as properties
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ __all__ = [
     "Parameter",
     "derive",
     "emit",
+    "entropy",
     "get",
     "kernels",
     "laws",
@@ -54,6 +56,7 @@ _HOME = {
     "EafoError": "eafo.errors",
     "emit": "eafo.kernels",
     "Law": "eafo.laws",
+    "entropy": "eafo.theory.entropy:of",
     "properties": "eafo.theory.properties:of",
 }
 

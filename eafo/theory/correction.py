@@ -32,7 +32,7 @@ from eafo.activation import VARIABLE, Activation
 from eafo.branching import Piece, derivative
 from eafo.errors import RefusedError
 from eafo.laws import Law
-from eafo.theory.entropy import Branch
+from eafo.theory.branch import Branch
 from eafo.theory.quadrature import QuadratureError, numeric
 
 __all__ = ["ODD_ORDERS", "Correction", "correct"]

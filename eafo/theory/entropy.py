@@ -1,142 +1,190 @@
-"""The differential entropy of an activation's output, on the branch where the activation is increasing.
+"""The entropy of an activation's output: for any activation, any law, with or without an inverse, and at a resolution.
 
-With f increasing on D and X of density p, given X ∈ D, the output has the entropy (math: change of variables)
+Three measures, told apart since their values must not be compared:
 
-    H = h(X | D) + E[log f′(X) | D],
+- *differential*, where nothing is flat: H = −∫ q log q dz;
+- *mixed*, where flat parts make atoms: H = −Σ P_a log P_a − ∫ q log q dz (Lebesgue and counting measure);
+- *at a resolution* δ: the output is rounded to the nearest multiple of δ, and H_δ = −Σ_j P_j log P_j + log δ. It is finite
+  for every activation and every law, tends to H as δ → 0 where H is differential, and alone compares all functions.
 
-in nats. The whole line with its flat pieces needs other measures, and is not ranked against this one.
+Each stands beside its scale-free form, H − log of the output's scale, which no rescaling of the output can change; the scale
+is the standard deviation, or half the width of the central 68.27 % where there is none (a normal law has both the same).
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import sympy
 
-from eafo.activation import VARIABLE
-from eafo.branching import derivative
-from eafo.theory.quadrature import QuadratureError, expectation, integral, numeric
+from eafo import catalog, laws
+from eafo.catalog import ActivationLike
+from eafo.errors import InputError, RefusedError
+from eafo.laws import LawLike
+from eafo.theory import output as outputs
+from eafo.theory.nodes import Mean
+from eafo.theory.output import Atom, Output
+from eafo.theory.quadrature import QuadratureError
 
-__all__ = ["Branch"]
+__all__ = ["RESOLUTIONS", "Entropy", "at_resolution", "of", "scale_of"]
 
+#: The step of a number format at 1: of the output's scale, the step at which it stores the output.
+RESOLUTIONS = {"fp16": 2.0**-10, "bf16": 2.0**-7, "fp8": 2.0**-3}
 
-def _tidy(expression: sympy.Expr) -> sympy.Expr:
-    if isinstance(expression, sympy.Piecewise):
-        return sympy.Piecewise(*((_tidy(value), when) for value, when in expression.args))
-    return sympy.factor(expression) if expression.is_rational_function(VARIABLE) else expression
+_MOST_BINS = 2**15
+_ONE_SIGMA = 0.8413447460685429
+_EDGE = 1e-13
 
 
 @dataclass(frozen=True)
-class Branch:
-    """An activation on the interval D where it increases, under a law restricted to D.
+class Entropy:
+    """The entropy of an output, in nats.
 
     Args:
-        function: f(x) on D, free of other symbols; may be piecewise.
-        density: p(x) on D, not normalised to D.
-        ends: D's lower end, the points inside where f′ or p′ jumps, and D's upper end; ±inf allowed.
-        knots: points where the law has its mass, such as quantiles of the law on D, so that no integral misses it.
-        known_mass: P(X ∈ D) by another route; the quadrature must agree with it.
+        value: H; −inf where it is so.
+        kind: ``"differential"``, ``"mixed"`` or ``"at a resolution"``; values of different kinds are not comparable.
+        scale_free: H − log `scale`.
+        scale: the output's standard deviation, or half the width of its central 68.27 % where it has none.
+        atoms: the values that the output takes with positive probability.
+        conditional: the differential entropy given that the output is no atom.
+        resolution: δ, where the entropy is taken at one.
+        error: an estimate of the absolute error of `value`.
 
-    >>> half_line = Branch(VARIABLE, sympy.exp(-VARIABLE), (0.0, np.inf))
-    >>> round(half_line.entropy(), 10), round(half_line.entropy_shape(), 10)
-    (1.0, 1.0)
+    >>> round(float(of("silu", "normal")), 9)
+    0.108338274
     """
 
-    function: sympy.Expr
-    density: sympy.Expr
-    ends: tuple[float, ...]
-    knots: tuple[float, ...] = ()
-    known_mass: float | None = None
+    value: float
+    kind: str
+    scale_free: float
+    scale: float
+    atoms: tuple[Atom, ...]
+    conditional: float
+    resolution: float | None
+    error: float
 
-    @cached_property
-    def slope_of_function(self) -> sympy.Expr:
-        """f′, without the cancellation that the sum rule leaves in a rational function."""
-        return _tidy(derivative(self.function))
+    def __float__(self) -> float:
+        return self.value
 
-    @cached_property
-    def breaks(self) -> tuple[float, ...]:
-        """The ends and the knots inside them: where every integral is cut."""
-        inside = {k for k in self.knots if self.ends[0] < k < self.ends[-1]}
-        return tuple(sorted({*self.ends, *inside}))
+    def __str__(self) -> str:
+        at = "" if self.resolution is None else f" δ = {self.resolution:.4g}"
+        return f"{self.value:.9f} nats ({self.kind}{at}); scale-free {self.scale_free:.9f}"
 
-    @cached_property
-    def mass(self) -> float:
-        """P(X ∈ D).
 
-        Raises:
-            QuadratureError: quadrature and the known mass differ by more than 1e-8 of it.
-        """
-        if self.known_mass is None:
-            return integral(numeric(self.density), self.breaks)
-        share = integral(numeric(self.density / self.known_mass), self.breaks)
-        if not abs(share - 1.0) < 1e-8:
-            raise QuadratureError(
-                "the density must integrate to the law's mass on the branch", share * self.known_mass
+def of(activation: ActivationLike, law: LawLike = "normal", resolution: float | str | None = None) -> Entropy:
+    """The entropy of an activation's output.
+
+    Args:
+        activation: any form of an activation, at its default parameters.
+        law: any form of a law.
+        resolution: None; δ > 0 in units of the output; or ``"bf16"``, ``"fp16"``, ``"fp8"``: the step of that format
+            at 1, times the output's scale.
+
+    Raises:
+        InputError: no such activation or law; a resolution that is not positive.
+        RefusedError: the output has no entropy that the quadrature finds.
+
+    >>> print(of("relu"), of("relu", resolution="bf16").value.__round__(6))
+    1.056042857 nats (mixed); scale-free 1.594379988 -1.763651
+    """
+    act, input_law = catalog.get(activation), laws.get(law)
+    try:
+        output = outputs.of(act.concrete, input_law.numeric)
+        return _differential(output) if resolution is None else _quantised(output, resolution)
+    except QuadratureError as error:
+        raise RefusedError(
+            f"the entropy of {act.name} under the law {input_law} is beyond the quadrature ({error})"
+        ) from error
+
+
+def _differential(output: Output) -> Entropy:
+    value = mixed(output)
+    scale = scale_of(output)
+    return Entropy(
+        value=value.value,
+        kind="mixed" if output.atoms else "differential",
+        scale_free=value.value - math.log(scale) if scale else math.nan,
+        scale=scale,
+        atoms=output.atoms,
+        conditional=conditional(output),
+        resolution=None,
+        error=value.error,
+    )
+
+
+def mixed(output: Output) -> Mean:
+    """−Σ P_a log P_a − ∫ q log q dz."""
+    continuous = output.log_likelihood
+    atoms = -sum(a.probability * math.log(a.probability) for a in output.atoms)
+    return Mean(atoms - continuous.value, continuous.error)
+
+
+def conditional(output: Output) -> float:
+    """The differential entropy of the output given that it is no atom; NaN where it always is one."""
+    if output.mass <= 0:
+        return math.nan
+    return -output.log_likelihood.value / output.mass + math.log(output.mass)
+
+
+def scale_of(output: Output) -> float:
+    """The standard deviation; half the width of the central 68.27 % where it is not finite."""
+    try:
+        mean = output.moment(1)
+        variance = output.moment(2, mean) if math.isfinite(mean) else math.inf
+    except QuadratureError:
+        variance = math.inf
+    if math.isfinite(variance):
+        return math.sqrt(max(variance, 0.0))
+    return 0.5 * (output.quantile(_ONE_SIGMA) - output.quantile(1 - _ONE_SIGMA))
+
+
+def _quantised(output: Output, resolution: float | str) -> Entropy:
+    scale = scale_of(output)
+    delta = _step(resolution, scale)
+    value = at_resolution(output, delta)
+    return Entropy(
+        value=value.value,
+        kind="at a resolution",
+        scale_free=value.value - math.log(scale),
+        scale=scale,
+        atoms=output.atoms,
+        conditional=conditional(output),
+        resolution=delta,
+        error=value.error,
+    )
+
+
+def _step(resolution: float | str, scale: float) -> float:
+    if isinstance(resolution, str):
+        if resolution not in RESOLUTIONS:
+            raise InputError(
+                "a resolution must be a positive number or one of " + ", ".join(RESOLUTIONS), resolution
             )
-        return self.known_mass
+        return RESOLUTIONS[resolution] * scale
+    if isinstance(resolution, bool) or not (math.isfinite(resolution) and resolution > 0):
+        raise InputError("a resolution must be a positive number or one of " + ", ".join(RESOLUTIONS), resolution)
+    return float(resolution)
 
-    @cached_property
-    def input_entropy(self) -> float:
-        """h(X | D)."""
-        p = self._conditional
-        return -expectation(p, lambda x: np.log(p(x)), self.breaks)
 
-    @cached_property
-    def _conditional(self) -> Callable[[Any], Any]:
-        """The density of X given D: of mass 1, so that tolerances mean the same for every branch."""
-        return numeric(self.density / self.mass)
+def at_resolution(output: Output, delta: float, offset: float = 0.0) -> Mean:
+    """H_δ of the output rounded to offset + a multiple of δ.
 
-    def grid(self, count: int = 101) -> npt.NDArray[np.float64]:
-        """Points inside D, dense beside every break, and out to 30 times the breaks' width beyond the last ones."""
-        finite = [b for b in self.breaks if np.isfinite(b)] or [0.0]
-        reach = 30 * max(finite[-1] - finite[0], 1.0)
-        low = finite[0] - reach if self.breaks[0] == -np.inf else finite[0]
-        high = finite[-1] + reach if self.breaks[-1] == np.inf else finite[-1]
-        share = np.concatenate([np.geomspace(1e-9, 0.5, count), np.linspace(0.0, 0.5, count)])
-        pairs = list(itertools.pairwise(sorted({low, *finite, high})))
-        points = np.unique([p for a, b in pairs for p in (a + (b - a) * share, b - (b - a) * share)])
-        return points[(points > self.ends[0]) & (points < self.ends[-1])]
-
-    def _mean(self, expression: sympy.Expr) -> float:
-        return expectation(self._conditional, numeric(expression), self.breaks)
-
-    def entropy(self, direction: sympy.Expr = sympy.S.Zero, step: float = 0.0) -> float:
-        """H of ``f + step·direction``; −inf never stands for an answer: where the sum is not increasing it raises.
-
-        Raises:
-            QuadratureError: the sum is not increasing on D, or the integral diverges.
-        """
-        log_slope = numeric(sympy.log(self.slope_of_function + step * derivative(direction)))
-
-        def increasing(x: Any) -> Any:
-            values = log_slope(x)
-            if np.any(np.isnan(values)):
-                raise QuadratureError(
-                    "the entropy of a branch needs an increasing function; its slope is negative somewhere"
-                )
-            return values
-
-        return self.input_entropy + expectation(self._conditional, increasing, self.breaks)
-
-    def entropy_shape(self, direction: sympy.Expr = sympy.S.Zero, step: float = 0.0) -> float:
-        """H − log of the output's standard deviation: what no rescaling of the output can change."""
-        output = self.function + step * direction
-        mean = self._mean(output)
-        return self.entropy(direction, step) - 0.5 * float(np.log(self._mean((output - mean) ** 2)))
-
-    def slope(self, direction: sympy.Expr) -> float:
-        """dH/dε of ``f + ε·direction`` at ε = 0: E[direction′(X)/f′(X) | D].
-
-        It holds with jumps of f′ and p′ inside D and with any boundary term, since nothing is integrated by parts.
-        """
-        return self._mean(derivative(direction) / self.slope_of_function)
-
-    def inner(self, first: sympy.Expr, second: sympy.Expr) -> float:
-        """∫ first·second / f′ dx over D: the inner product of L²(dz), for changes of f written in x."""
-        return integral(numeric(first * second / self.slope_of_function), self.breaks)
+    Far out in a heavy tail, where more than 32768 bins would be needed, the density is constant over a bin, and
+    −∫ q log q dz stands for their sum.
+    """
+    low, high = output.quantile(_EDGE), output.quantile(1 - _EDGE)
+    middle = output.quantile(0.5)
+    first = max(math.floor((low - offset) / delta), math.floor((middle - offset) / delta) - _MOST_BINS // 2)
+    last = min(math.ceil((high - offset) / delta), math.ceil((middle - offset) / delta) + _MOST_BINS // 2)
+    edges = offset + delta * (np.arange(first, last + 2) - 0.5)
+    probability = np.clip(np.diff(output.cdf(edges)), 0.0, 1.0)
+    # P(f(X) ≤ edge) counts an atom on an edge below it: rounding half down.
+    some = probability[probability > 0]
+    inside = float(-np.sum(some * np.log(some)) + math.log(delta) * np.sum(some))
+    beyond = Mean(0.0, 0.0)
+    for cell in output.cells:
+        outside = (cell.z < edges[0]) | (cell.z > edges[-1])
+        if np.any(outside):
+            beyond += cell.nodes.mean(np.where(outside, -cell.log_density, 0.0))
+    return Mean(inside + beyond.value, beyond.error + 1e-12)

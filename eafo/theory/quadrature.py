@@ -30,16 +30,47 @@ class QuadratureError(EafoError):
 
 #: log(1 + e^u), under a name that SymPy does not rewrite.
 _SOFTPLUS = sympy.Function("log1pexp", real=True)
-_NUMPY = {TAIL.__name__: scipy.special.erfc, _SOFTPLUS.__name__: lambda u: np.logaddexp(0.0, u)}
-_MPMATH = {TAIL.__name__: mpmath.erfc, _SOFTPLUS.__name__: lambda u: mpmath.log1p(mpmath.exp(u))}
+#: 1/(1 + e^−u), likewise.
+_SIGMOID = sympy.Function("sigmoid", real=True)
+_NUMPY = {
+    TAIL.__name__: scipy.special.erfc,
+    _SOFTPLUS.__name__: lambda u: np.logaddexp(0.0, u),
+    _SIGMOID.__name__: scipy.special.expit,
+}
+_MPMATH = {
+    TAIL.__name__: mpmath.erfc,
+    _SOFTPLUS.__name__: lambda u: mpmath.log1p(mpmath.exp(u)),
+    _SIGMOID.__name__: lambda u: 1 / (1 + mpmath.exp(-u)),
+}
 
 
 def _settled(expression: sympy.Expr) -> sympy.Expr:
-    """The same function, with the tails of tanh, erf and softplus written without a difference that loses them."""
+    """The same function, with tails that neither a difference loses nor a square overflows."""
     w = sympy.Wild("w")
     expression = expression.replace(1 - sympy.tanh(w) ** 2, 1 / sympy.cosh(w) ** 2)
+    expression = expression.replace(sympy.tanh(w) ** 2 - 1, -1 / sympy.cosh(w) ** 2)
     expression = expression.replace(sympy.log(1 + sympy.exp(w)), _SOFTPLUS(w))
-    return open_tails(expression)
+    expression = open_tails(expression)
+    expression = expression.replace(
+        lambda e: e.is_Pow and e.exp.is_Integer and e.exp < 0 and _logistic(e.base) is not None,
+        lambda e: _SIGMOID(-_logistic(e.base)) ** -e.exp,
+    )
+    return expression.replace(lambda e: e.is_Mul and e.has(_SIGMOID), _both_sides)
+
+
+def _logistic(base: sympy.Expr) -> sympy.Expr | None:
+    """U where the base is 1 + e^u."""
+    inner = base - 1
+    return inner.args[0] if isinstance(inner, sympy.exp) else None
+
+
+def _both_sides(product: sympy.Expr) -> sympy.Expr:
+    """e^u σ(−u) is σ(u)."""
+    for factor in product.args:
+        if isinstance(factor, sympy.exp) and product.has(_SIGMOID(-factor.args[0])):
+            u = factor.args[0]
+            return product / factor / _SIGMOID(-u) * _SIGMOID(u)
+    return product
 
 
 @functools.lru_cache(maxsize=1024)

@@ -9,7 +9,7 @@ import sympy
 from eafo import laws
 from eafo.activation import VARIABLE as x
 from eafo.theory import variation
-from eafo.theory.entropy import Branch
+from eafo.theory.branch import Branch
 from eafo.theory.variation import U, V, W, Z
 
 

@@ -9,7 +9,7 @@ import sympy
 
 from eafo import laws
 from eafo.activation import VARIABLE as x
-from eafo.theory.entropy import Branch
+from eafo.theory.branch import Branch
 from eafo.theory.quadrature import QuadratureError, expectation, integral, numeric
 
 CRRELU = x * sympy.exp(-(x**2) / 2)

@@ -1,0 +1,430 @@
+r"""The law of an activation's output, for any activation and any law.
+
+The line is cut into *sheets*, intervals on which f is monotone, x_k(z) the root of f = z on sheet k. The output has the density
+
+    q(z) = Σ_k q_k(z),    q_k(z) = p(x_k) / |f′(x_k)|,
+
+and an atom for every flat part. With respect to Lebesgue measure plus the counting measure at the atoms its entropy is
+
+    H = −Σ_a P_a log P_a − ∫ q log q dz = −Σ_a P_a log P_a − E[log q(f(X)); X on a sheet],
+
+and −log q(f(x)) = −log p(x) + log |f′(x)| + log π(x), π the share of x's own sheet in q, which gives
+
+    H = h(X) + E[log |f′(X)|] − E[−Σ_k π_k log π_k]                  (branch entropy)
+
+where nothing is flat. Sheets are cut where another sheet begins or ends at the same z, so that every integrand is smooth inside
+its cell; see `eafo.theory.nodes` for the quadrature.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import scipy.optimize
+import scipy.special
+import sympy
+
+from eafo.laws import Numbers
+from eafo.theory.folding import folded
+from eafo.theory.function import Direction, Part, parts
+from eafo.theory.nodes import Mean, Nodes, between
+
+__all__ = ["Atom", "Output", "Sheet", "of"]
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Beyond this probability of the law on either side no critical point is looked for.
+_SEARCHED = 1e-15
+#: The least probability at which a sheet ends.
+_LAST = math.exp(-300.0)
+_SAME = 1e-12
+_NEAR_FOLD = 2e-6
+
+
+@dataclass(frozen=True)
+class Atom:
+    """A value that the output takes with positive probability."""
+
+    value: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """An interval of x on which f is monotone.
+
+    Args:
+        part: f there.
+        lower: the lower end of x; finite, or where the law ends for all practical purposes.
+        upper: the upper end of x.
+        below: f at the lower end, from inside.
+        above: f at the upper end, from inside.
+        x: increasing points from end to end.
+        z: f at these points, monotone.
+    """
+
+    part: Part
+    lower: float
+    upper: float
+    below: float
+    above: float
+    x: FloatArray
+    z: FloatArray
+
+    @property
+    def rising(self) -> bool:
+        """Whether f increases."""
+        return self.above > self.below
+
+    @property
+    def least(self) -> float:
+        """The infimum of f on the sheet."""
+        return min(self.below, self.above)
+
+    @property
+    def greatest(self) -> float:
+        """The supremum of f on the sheet."""
+        return max(self.below, self.above)
+
+    def root(self, z: FloatArray) -> FloatArray:
+        """X with f(x) = z, by Newton's iteration within a bracket; z outside the sheet's range goes to its end."""
+        z = np.asarray(z, np.float64)
+        x, table = (self.x, self.z) if self.rising else (self.x[::-1], self.z[::-1])
+        index = np.clip(np.searchsorted(table, z), 1, table.size - 1)
+        low, high = np.array(x[index - 1]), np.array(x[index])
+        at_low, at_high = table[index - 1], table[index]
+        with np.errstate(all="ignore"):
+            share = np.clip((z - at_low) / (at_high - at_low), 0.0, 1.0)
+        guess = np.array(low + np.where(np.isfinite(share), share, 0.5) * (high - low))
+        active = np.arange(guess.size)
+        for count in range(80):
+            now = guess.flat[active]
+            missed = self.part.value(now) - z.flat[active]
+            low.flat[active] = np.where(missed < 0, now, low.flat[active])
+            high.flat[active] = np.where(missed < 0, high.flat[active], now)
+            with np.errstate(all="ignore"):
+                step = now - missed / self.part.slope(now)
+            # Near a critical point Newton's steps are small: every fourth step halves the bracket.
+            inside = (step - low.flat[active]) * (step - high.flat[active]) < 0
+            middle = 0.5 * (low.flat[active] + high.flat[active])
+            moved = np.where(inside, step, middle) if count % 4 < 3 else middle
+            settled = np.abs(missed) <= 2.3e-16 * np.abs(z.flat[active])
+            guess.flat[active] = np.where(settled, now, moved)
+            active = active[~settled & (np.abs(moved - now) > 4e-16 * np.abs(now))]
+            if not active.size:
+                break
+        return guess
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """Part of a sheet over which the same sheets lie throughout, with what is known at its nodes."""
+
+    sheet: int
+    nodes: Nodes
+    z: FloatArray
+    roots: dict[int, FloatArray]
+    logs: dict[int, FloatArray]
+
+    @cached_property
+    def log_density(self) -> FloatArray:
+        """Log q at the nodes."""
+        return np.asarray(scipy.special.logsumexp(np.stack(list(self.logs.values())), axis=0))
+
+
+@dataclass(frozen=True)
+class Output:
+    """The law of f(X).
+
+    Args:
+        parts: f, cut at its seams.
+        law: the law of X.
+    """
+
+    parts: tuple[Part, ...]
+    law: Numbers
+
+    def moved(self, phi: Direction, step: float) -> Output:
+        """The output of f + step·φ; flat parts stay."""
+        return replace(self, parts=tuple(part.moved(phi, step) for part in self.parts))
+
+    # -- pieces ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _span(self) -> tuple[float, float]:
+        """Where a sheet ends at most."""
+        low, high = float(self.law.ppf(_LAST)), float(self.law.isf(_LAST))
+        return max(low, self.law.lower), min(high, self.law.upper)
+
+    @cached_property
+    def _smooth(self) -> tuple[tuple[Part, float, float], ...]:
+        """The parts within the law's span, cut where the law has a kink."""
+        low, high = self._span
+        found = []
+        for part in self.parts:
+            lower, upper = max(part.lower, low), min(part.upper, high)
+            if lower < upper:
+                cuts = [lower, *(k for k in self.law.kinks if lower < k < upper), upper]
+                found += [(part, a, b) for a, b in itertools.pairwise(cuts)]
+        return tuple(found)
+
+    @cached_property
+    def atoms(self) -> tuple[Atom, ...]:
+        """The values of the flat parts, with their probabilities."""
+        masses: dict[float, float] = {}
+        for part, lower, upper in self._smooth:
+            if part.flat:
+                value = float(part.value(np.array(_inside(lower, upper))))
+                masses[value] = masses.get(value, 0.0) + self._probability(lower, upper)
+        return tuple(Atom(v, p) for v, p in sorted(masses.items()) if p > 0)
+
+    def _probability(self, lower: float, upper: float) -> float:
+        low, high = self._span
+        a, b = (-math.inf if lower <= low else lower), (math.inf if upper >= high else upper)
+        if self.law.sf(a) < 0.5:
+            return float(self.law.sf(a) - self.law.sf(b))
+        return float(self.law.cdf(b) - self.law.cdf(a))
+
+    @cached_property
+    def sheets(self) -> tuple[Sheet, ...]:
+        """The monotone pieces that are not flat, from left to right."""
+        found = []
+        for part, lower, upper in self._smooth:
+            if not part.flat:
+                cuts = [lower, *_critical(part, lower, upper, self._searched), upper]
+                found += [_sheet(part, a, b, self._table(a, b)) for a, b in itertools.pairwise(cuts)]
+        return tuple(found)
+
+    @cached_property
+    def _searched(self) -> FloatArray:
+        """Points at the scale of 1 and at that of the law, where the sign of f′ is looked at."""
+        level = np.geomspace(_SEARCHED, 0.5, 500)
+        return np.unique([*np.linspace(-12.0, 12.0, 2401), *self.law.ppf(level), *self.law.isf(level)])
+
+    @cached_property
+    def _quantiles(self) -> FloatArray:
+        level = np.exp(-np.concatenate([np.linspace(0.7, 30.0, 60), np.linspace(31.0, 300.0, 60)]))
+        return np.unique([*self.law.ppf(level), *self.law.isf(level), *np.linspace(-12.0, 12.0, 241)])
+
+    def _table(self, lower: float, upper: float) -> FloatArray:
+        inside = self._quantiles[(self._quantiles > lower) & (self._quantiles < upper)]
+        return np.concatenate([[lower], inside, [upper]])
+
+    @cached_property
+    def special(self) -> tuple[float, ...]:
+        """The values of z where a sheet begins or ends, in order; q is smooth between them."""
+        values = sorted({v for s in self.sheets for v in (s.below, s.above)})
+        kept: list[float] = []
+        for value in values:
+            if not kept or value - kept[-1] > _SAME * max(1.0, abs(value)):
+                kept.append(value)
+        return tuple(kept)
+
+    # -- densities ---------------------------------------------------------------------------------------------
+
+    def log_shares(self, z: FloatArray, sheets: Sequence[int]) -> tuple[dict[int, FloatArray], ...]:
+        """The roots on the given sheets, and log q_k there."""
+        roots = {k: self.sheets[k].root(z) for k in sheets}
+        return roots, {k: self._log_share(k, x) for k, x in roots.items()}
+
+    def _log_share(self, sheet: int, x: FloatArray) -> FloatArray:
+        return np.asarray(self.law.logpdf(x)) - self._log_slope(sheet, x)
+
+    def _log_slope(self, sheet: int, x: FloatArray) -> FloatArray:
+        """log |f′|; at a point rounded onto a critical point that of its neighbours, which carry 1e-16 of the mass."""
+        found = self.sheets[sheet].part.log_slope(x)
+        return np.where(np.isneginf(found), -37.0, found)
+
+    @cached_property
+    def cells(self) -> tuple[_Cell, ...]:
+        """The sheets cut at the special values, with the roots of all sheets at every node."""
+        return tuple(cell for k in range(len(self.sheets)) for cell in self._cells_of(k))
+
+    def _cells_of(self, k: int) -> list[_Cell]:
+        sheet = self.sheets[k]
+        least, greatest = (v + s * _SAME * max(1.0, abs(v)) for v, s in ((sheet.least, 1), (sheet.greatest, -1)))
+        inner = np.array([v for v in self.special if least < v < greatest])
+        cuts = [sheet.lower, *sorted(sheet.root(inner)), sheet.upper] if inner.size else [sheet.lower, sheet.upper]
+        low, high = self._span
+        found = []
+        for a, b in itertools.pairwise(cuts):
+            nodes = between(self.law, -math.inf if a <= low else a, math.inf if b >= high else b)
+            if not nodes.x.size:
+                continue
+            middle = float(sheet.part.value(np.array(_inside(a, b))))
+            others = [
+                i for i, s in enumerate(self.sheets) if i != k and s.least < middle < s.greatest
+            ]
+            z = sheet.part.value(nodes.x)
+            roots, logs = self.log_shares(z, others)
+            for i in others:
+                if (fold := self._fold(k, i)) is not None:
+                    # z − f(fold) is lost to rounding so near to it; x itself is not.
+                    near = np.abs(nodes.x - fold) < _NEAR_FOLD * max(1.0, abs(fold))
+                    roots[i] = np.where(near, 2 * fold - nodes.x, roots[i])
+                    logs[i] = self._log_share(i, roots[i])
+            found.append(
+                _Cell(k, nodes, z, {k: nodes.x, **roots}, {k: self._log_share(k, nodes.x), **logs})
+            )
+        return found
+
+    def _fold(self, k: int, i: int) -> float | None:
+        """The critical point inside a smooth part where two sheets meet."""
+        first, second = (self.sheets[j] for j in sorted((k, i)))
+        inside = first.part is second.part and first.upper == second.lower and first.upper not in self.law.kinks
+        return first.upper if inside and first.rising != second.rising else None
+
+    def density(self, z: npt.ArrayLike) -> FloatArray:
+        """q(z), without the atoms."""
+        at = np.asarray(z, np.float64)
+        total = np.zeros(at.shape)
+        for k, sheet in enumerate(self.sheets):
+            inside = (at > sheet.least) & (at < sheet.greatest)
+            if inside.any():
+                total[inside] += np.exp(self._log_share(k, sheet.root(at[inside])))
+        return total
+
+    def cdf(self, z: npt.ArrayLike) -> FloatArray:
+        """P(f(X) ≤ z), atoms included."""
+        at = np.asarray(z, np.float64)
+        total = np.zeros(at.shape)
+        low, high = self._span
+        for sheet in self.sheets:
+            x = np.asarray(sheet.root(np.clip(at, sheet.least, sheet.greatest)))
+            ends = [-math.inf if sheet.lower <= low else sheet.lower, math.inf if sheet.upper >= high else sheet.upper]
+            x = np.where(at >= sheet.greatest, ends[1] if sheet.rising else ends[0], x)
+            x = np.where(at <= sheet.least, ends[0] if sheet.rising else ends[1], x)
+            first, last = np.asarray(self.law.cdf(np.array(ends)))
+            here = np.asarray(self.law.cdf(x))
+            total += here - first if sheet.rising else last - here
+        for atom in self.atoms:
+            total += np.where(at >= atom.value, atom.probability, 0.0)
+        return total
+
+    # -- expectations ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def mass(self) -> float:
+        """P(X on a sheet): one minus the atoms."""
+        return 1.0 - sum(a.probability for a in self.atoms)
+
+    @cached_property
+    def values(self) -> tuple[FloatArray, FloatArray]:
+        """Values of the output in order, with their probabilities: a discrete stand-in for its law."""
+        z = np.concatenate([*(c.z for c in self.cells), [a.value for a in self.atoms]])
+        weight = np.concatenate([*(c.nodes.weight for c in self.cells), [a.probability for a in self.atoms]])
+        order = np.argsort(z)
+        return z[order], weight[order]
+
+    def quantile(self, level: float) -> float:
+        """The least z with P(f(X) ≤ z) ≥ `level`, to 1e-12 of the distribution function.
+
+        >>> import sympy
+        >>> from eafo import laws
+        >>> round(of(sympy.exp(sympy.Symbol("x", real=True)), laws.get("normal").numeric).quantile(0.5), 9)
+        1.0
+        """
+        z, weight = self.values
+        total = np.cumsum(weight)
+        index = int(np.clip(np.searchsorted(total, level), 0, z.size - 1))
+        low, high = float(z[max(index - 2, 0)]), float(z[min(index + 2, z.size - 1)])
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            if high - low <= 1e-15 * max(abs(low), abs(high)) or not low < middle < high:
+                break
+            low, high = (low, middle) if self.cdf(middle) >= level else (middle, high)
+        return high
+
+    def _sum(self, values: Sequence[FloatArray]) -> Mean:
+        return sum((c.nodes.mean(v) for c, v in zip(self.cells, values, strict=True)), Mean(0.0, 0.0))
+
+    @cached_property
+    def log_likelihood(self) -> Mean:
+        """E[log q(f(X)); X on a sheet] = ∫ q log q dz.
+
+        Raises:
+            QuadratureError: it diverges.
+        """
+        return self._sum([c.log_density for c in self.cells])
+
+    @cached_property
+    def branch_entropy(self) -> Mean:
+        """E[−Σ_k π_k log π_k]: what is not known of X's sheet when the output is."""
+        return self._sum([c.log_density - c.logs[c.sheet] for c in self.cells])
+
+    @cached_property
+    def log_slope(self) -> Mean:
+        """E[log |f′(X)|; X on a sheet]."""
+        return self._sum([self._log_slope(c.sheet, c.nodes.x) for c in self.cells])
+
+    def moment(self, power: int, centre: float = 0.0) -> float:
+        """E[(f(X) − centre)^power; X on a sheet] plus that of the atoms.
+
+        Raises:
+            QuadratureError: it diverges.
+        """
+        with np.errstate(over="ignore"):
+            total = self._sum([(c.z - centre) ** power for c in self.cells]).value
+        return total + sum(a.probability * (a.value - centre) ** power for a in self.atoms)
+
+
+def of(expression: sympy.Expr, law: Numbers, reach: float = 0.0) -> Output:
+    """The output of an expression in x alone.
+
+    Args:
+        expression: f(x), without parameters.
+        law: the law of X.
+        reach: tails are folded onto a period of f beyond ±reach only: what is added to f must be gone there.
+
+    Raises:
+        InputError: the seams of f cannot be found.
+    """
+    found, reach = parts(expression), max(reach, *map(abs, law.kinks), 0.0)
+    left, right = (found[0], -1), (found[-1], 1)
+    folds = []
+    for part, sign in (left, right):
+        if part.period is None:
+            folds.append(None)
+            continue
+        end = max(reach, sign * (part.lower if sign > 0 else part.upper)) if _one_sided(part) else reach
+        tail = float(law.sf(end + part.period) if sign > 0 else law.cdf(-end - part.period))
+        folds.append((sign * end, part.period) if tail > _SEARCHED else None)
+    return Output(found, folded(law, *folds) if any(folds) else law)
+
+
+def _one_sided(part: Part) -> bool:
+    return math.isfinite(part.lower) or math.isfinite(part.upper)
+
+
+def _inside(lower: float, upper: float) -> float:
+    return 0.5 * lower + 0.5 * upper
+
+
+def _critical(part: Part, lower: float, upper: float, grid: FloatArray) -> list[float]:
+    """Where f′ changes its sign inside an interval."""
+    x = grid[(grid > lower) & (grid < upper)]
+    x = np.union1d(x, np.linspace(max(lower, grid[0]), min(upper, grid[-1]), 64)[1:-1])
+    signs = np.sign(part.slope(x))
+    x, signs = x[signs != 0], signs[signs != 0]
+    changes = np.nonzero(signs[:-1] * signs[1:] < 0)[0]
+    return [
+        float(scipy.optimize.brentq(lambda t: float(part.slope(np.array(t))), x[i], x[i + 1], xtol=1e-15, rtol=1e-15))
+        for i in changes
+    ]
+
+
+def _sheet(part: Part, lower: float, upper: float, x: FloatArray) -> Sheet:
+    z = part.value(x)
+    for end, neighbour in ((0, 1), (-1, -2)):
+        if not np.isfinite(z[end]):
+            # A removable singularity of the formula, or an overflow far out.
+            z[end] = part.value(x[end : end + 1] + 1e-9 * (x[neighbour] - x[end]))[0]
+    rising = z[-1] > z[0]
+    z = np.maximum.accumulate(z) if rising else np.minimum.accumulate(z)
+    return Sheet(part, lower, upper, float(z[0]), float(z[-1]), x, z)
