@@ -11,7 +11,6 @@ import typer
 
 from eafo.cli.options import Json
 from eafo.cli.output import heading, note, paragraph, say, say_json, table
-from eafo.errors import InputError
 
 if TYPE_CHECKING:
     import sympy
@@ -158,7 +157,10 @@ def rank(
     ] = None,
     law: Law = "normal",
     resolution: Annotated[
-        str, typer.Option("--resolution", metavar="STEP", help="bf16, or the step to which outputs are read.")
+        str,
+        typer.Option(
+            "--resolution", metavar="STEP", help="The step to which outputs are read, or bf16, fp16, fp8."
+        ),
     ] = "bf16",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Draw it, too: a file's name in svg, png or pdf.")
@@ -186,8 +188,6 @@ def _resolution(text: str) -> str | float:
     try:
         return float(text)
     except ValueError:
-        if text != "bf16":
-            raise InputError("a resolution must be bf16 or a positive number", text) from None
         return text
 
 

@@ -12,8 +12,8 @@ from eafo.activation import Activation
 from eafo.catalog import ActivationLike
 from eafo.errors import InputError, MissingDependencyError
 from eafo.laws import LawLike
-from eafo.theory import sampled_entropy as entropy
-from eafo.theory.sampled_entropy import Entropy
+from eafo.theory import entropy
+from eafo.theory.entropy import Entropy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +58,7 @@ class Ranking:
 
     Args:
         law: the input law, as text.
-        resolution: δ as it was asked for: ``"bf16"``, or a step.
+        resolution: δ as it was asked for: a format's name, or a step.
         rows: by H_δ, ascending.
     """
 
@@ -105,7 +105,8 @@ def rank(
 
     Args:
         law: any form of a law of the input.
-        resolution: ``"bf16"``, the step of that format at the output's scale, or a step δ > 0.
+        resolution: δ > 0 in units of the output; or ``"bf16"``, ``"fp16"``, ``"fp8"``: the step of that format at 1, times
+            the output's scale.
         activations: any forms of activations; all of the catalog where not given.
 
     Raises:

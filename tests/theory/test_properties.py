@@ -319,13 +319,19 @@ def test_reflection_and_affine_changes(name: str, shift: int, scale: float) -> N
     assert [k.x for k in after.kinks] == pytest.approx([-k.x for k in reversed(before.kinks)])
 
 
-@settings(max_examples=4, deadline=None)
-@given(t=st.floats(0.3, 8), epsilon=st.floats(-0.9, 2), alpha=st.floats(0.05, 3))
-def test_other_parameters(t: float, epsilon: float, alpha: float) -> None:
+@pytest.mark.parametrize("t", [0.7, 5.0])
+def test_srelu_at_other_parameters(t: float) -> None:
     srelu = eafo.properties(eafo.get("srelu", t=t))
     assert srelu.smoothness == 1
     assert [p.kind for p in srelu.pieces] == ["flat", "decreasing", "increasing"]
     assert srelu.pieces[0].upper == pytest.approx(-t)
+    # srelu(x; t) = t srelu(x/t; 1): the slopes are the same.
+    assert srelu.lipschitz == pytest.approx(of("srelu").lipschitz, rel=1e-9)
+
+
+@settings(max_examples=4, deadline=None)
+@given(epsilon=st.floats(-0.9, 2), alpha=st.floats(0.05, 3))
+def test_other_parameters(epsilon: float, alpha: float) -> None:
     crrelu = eafo.properties(eafo.get("crrelu", epsilon=epsilon))
     assert crrelu.continuous
     slopes = [pytest.approx(epsilon), pytest.approx(1 + epsilon)]
