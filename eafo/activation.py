@@ -93,7 +93,41 @@ class Provenance:
 
 #: NumPy's own maximum and minimum, which hand a NaN on; SymPy would print a reduction over one array.
 _MAXIMUM, _MINIMUM = sympy.Function("maximum_of"), sympy.Function("minimum_of")
+#: Logarithms of tails that underflow: of a normal law, log(erfc(u)/2), and of a Gumbel law, log(1 − exp(−exp(u))).
+_LOG_HALF_ERFC, _LOG_GUMBEL = sympy.Function("log_half_erfc"), sympy.Function("log_gumbel")
+
+
+def _log_half_erfc(u: Any) -> Any:
+    from scipy.special import log_ndtr  # noqa: PLC0415 - needed by few functions
+
+    return log_ndtr(-math.sqrt(2) * u)
+
+
+def _log_gumbel(u: Any) -> Any:
+    t = np.exp(u)
+    near = np.where(t < 0.5, np.log(-np.expm1(-t)), np.log1p(-np.exp(-t)))
+    return np.where(u < -8, u - t / 2 + t * t / 24, near)
+
+
+def _log_of_tails(argument: sympy.Expr) -> sympy.Expr:
+    """The logarithm, by the function that knows its tail where there is one."""
+    constant, other = argument.as_coeff_Add()
+    if argument.is_Add and len(argument.args) == 2 and constant.is_positive:
+        factor, function = (-other / constant).as_coeff_Mul()
+        if isinstance(function, sympy.erf) and abs(factor) == 1:
+            return sympy.log(2 * constant) + _LOG_HALF_ERFC(factor * function.args[0])
+        if isinstance(function, sympy.exp) and factor == constant == 1:
+            scale, inner = (-function.args[0]).as_coeff_Mul()
+            parts = [f for f in sympy.Mul.make_args(inner) if isinstance(f, sympy.exp)]
+            rest = scale * sympy.Mul(*(f for f in sympy.Mul.make_args(inner) if f not in parts))
+            if parts and rest.is_positive:
+                return _LOG_GUMBEL(sympy.Add(*(f.args[0] for f in parts)) + sympy.log(rest))
+    return sympy.log(argument)
+
+
 _NUMPY = {
+    "log_half_erfc": _log_half_erfc,
+    "log_gumbel": _log_gumbel,
     "maximum_of": lambda *values: functools.reduce(np.maximum, values),
     "minimum_of": lambda *values: functools.reduce(np.minimum, values),
 }
@@ -105,6 +139,7 @@ def _evaluator(expression: sympy.Expr, names: tuple[str, ...]) -> Callable[..., 
     by_name = {"x": safe[0], **dict(zip(names, safe[1:], strict=True))}
     renamed = expression.xreplace({s: by_name[s.name] for s in expression.free_symbols})
     renamed = renamed.replace(sympy.Max, _MAXIMUM).replace(sympy.Min, _MINIMUM)
+    renamed = renamed.replace(sympy.log, _log_of_tails)
     return sympy.lambdify(safe, renamed, modules=[_NUMPY, "scipy", "numpy"], cse=True)
 
 

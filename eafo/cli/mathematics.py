@@ -76,25 +76,45 @@ def _formula(expression: Any) -> str:
     return drawn if fits else rendering.text(expression)
 
 
-def wafbc(
+def wafbc(  # noqa: PLR0917 - the options of a command
     law: Annotated[str, typer.Argument(help="The input law, for example logistic or normal(0,2).")],
     bounds: Annotated[
-        tuple[str, str],
-        typer.Option("--bounds", metavar="LOW HIGH", help="The activation's limits at −∞ and ∞."),
-    ] = ("0", "1"),
+        tuple[str, str] | None,
+        typer.Option(
+            "--bounds", metavar="LOW HIGH", help="The activation's limits at −∞ and ∞.", show_default="0 1"
+        ),
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option("--mean", metavar="M", help="The mean of an output that is not negative.")
+    ] = None,
+    variance: Annotated[
+        str | None, typer.Option("--variance", metavar="V", help="The variance of an unbounded output.")
+    ] = None,
+    output_mean: Annotated[
+        str, typer.Option("--output-mean", metavar="M", help="The mean that goes with the variance.")
+    ] = "0",
     as_json: Json = False,
 ) -> None:
-    """Compute the worst activation function with boundary conditions: LOW + (HIGH − LOW)·F of the law."""
+    """Compute the worst activation function under one constraint on its output: bounds, a mean or a variance."""
     from eafo import laws  # noqa: PLC0415 - as above
     from eafo.derivation import wafbc as worst  # noqa: PLC0415
 
-    ends = (_number(bounds[0]), _number(bounds[1]))
-    found = worst(law, bounds=ends)
+    unconstrained = bounds is None and mean is None and variance is None
+    low, high = ("0", "1") if unconstrained or bounds is None else bounds
+    ends = (_number(low, "a bound"), _number(high, "a bound")) if unconstrained or bounds else None
+    moments = {
+        "mean": None if mean is None else _number(mean, "a mean", "--mean 1"),
+        "variance": None if variance is None else _number(variance, "a variance", "--variance 1"),
+    }
+    centre = _number(output_mean, "an output's mean", "--variance 1 --output-mean 0")
+    found = worst(law, ends, **moments, output_mean=centre)
     if as_json:
         say_json(
             {
                 "law": str(laws.get(law)),
-                "bounds": list(ends),
+                "bounds": None if ends is None else list(ends),
+                **moments,
+                "output_mean": None if variance is None else centre,
                 "formula": str(found),
                 "latex": found.latex(),
                 "activation": json.loads(found.to_json()),
@@ -104,13 +124,13 @@ def wafbc(
         say(str(found))
 
 
-def _number(text: str) -> float:
+def _number(text: str, what: str, example: str = "--bounds -1 1") -> float:
     from eafo import formula  # noqa: PLC0415 - as above
 
     try:
         return float(formula.parse(text, {}))
     except (InputError, TypeError) as error:
-        raise InputError("a bound must be a finite number", text, "for example --bounds -1 1") from error
+        raise InputError(f"{what} must be a finite number", text, f"for example {example}") from error
 
 
 def emit(

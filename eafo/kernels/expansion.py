@@ -97,6 +97,98 @@ def scaled_erfc(builder: Builder, e: Any) -> int:
     return builder.op(Operation.SELECT, builder.op(Operation.LESS, builder.const(start), u), tail, near)
 
 
+def _erfc_series(builder: Builder, u: int) -> tuple[int, int]:
+    """Whether u lies in the asymptotic tail, and A(u) − 1 there."""
+    start, terms = _ERFC_TAIL[builder.precision]
+    q = builder.op(Operation.DIV, builder.const(1), builder.op(Operation.MUL, u, u))
+    series = builder.const(_erfc_coefficient(terms))
+    for k in reversed(range(1, terms)):
+        series = builder.op(
+            Operation.ADD, builder.op(Operation.MUL, series, q), builder.const(_erfc_coefficient(k))
+        )
+    return builder.op(Operation.LESS, builder.const(start), u), builder.op(Operation.MUL, series, q)
+
+
+def log_erfc(builder: Builder, e: Any) -> int:
+    """log1p(−erf(u)) up to 0, log(erfc(u)) in the middle, and −u² − log(u √π) + log A(u) in the tail.
+
+    For log(erfc(u)/2) the left side is log1p(−erfc(−u)/2), and the others are less by log 2.
+    """
+    u, mul, sub = builder.value(e.args[0]), Operation.MUL, Operation.SUB
+    tail, rest = _erfc_series(builder, u)
+    middle, unit = builder.op(Operation.ERFC, u), sympy.sqrt(sympy.pi)
+    if isinstance(e, fn.LogHalfErfc):
+        other, half = builder.op(Operation.ERFC, builder.op(Operation.NEG, u)), builder.const(sympy.S.Half)
+        small, middle, unit = builder.op(mul, other, half), builder.op(mul, middle, half), 2 * unit
+    else:
+        small = builder.op(Operation.ERF, u)
+    left = builder.op(Operation.LOG1P, builder.op(Operation.NEG, small))
+    is_left = builder.op(Operation.LESS_EQUAL, u, builder.const(0))
+    near = builder.op(Operation.SELECT, is_left, left, builder.op(Operation.LOG, middle))
+    front = builder.op(Operation.LOG, builder.op(mul, u, builder.const(unit)))
+    far = builder.op(sub, builder.op(Operation.LOG1P, rest), front)
+    return builder.op(Operation.SELECT, tail, builder.op(sub, far, builder.op(mul, u, u)), near)
+
+
+def erfc_ratio(builder: Builder, e: Any) -> int:
+    """exp(−u²)/erfc(u), and √π u/A(u) in the tail."""
+    u = builder.value(e.args[0])
+    tail, rest = _erfc_series(builder, u)
+    far = builder.op(
+        Operation.DIV,
+        builder.op(Operation.MUL, u, builder.const(sympy.sqrt(sympy.pi))),
+        builder.op(Operation.ADD, builder.const(1), rest),
+    )
+    near = builder.op(
+        Operation.DIV, builder.value(sympy.exp(-(e.args[0] ** 2))), builder.op(Operation.ERFC, u)
+    )
+    return builder.op(Operation.SELECT, tail, far, near)
+
+
+#: Left of it three terms of the series in exp(u) are exact to rounding.
+_GUMBEL_START = -8
+
+
+def log_gumbel(builder: Builder, e: Any) -> int:
+    """With t = exp(u): u − t/2 + t²/24 far left, log(−expm1(−t)) up to t = 1/2, and log1p(−exp(−t)) beyond."""
+    u, mul, select = builder.value(e.args[0]), Operation.MUL, Operation.SELECT
+    t = builder.op(Operation.EXP, u)
+    minus = builder.op(Operation.NEG, t)
+    series = builder.op(
+        mul,
+        t,
+        builder.op(
+            Operation.SUB,
+            builder.op(mul, t, builder.const(sympy.Rational(1, 24))),
+            builder.const(sympy.S.Half),
+        ),
+    )
+    middle = builder.op(Operation.LOG, builder.op(Operation.NEG, builder.op(Operation.EXPM1, minus)))
+    right = builder.op(Operation.LOG1P, builder.op(Operation.NEG, builder.op(Operation.EXP, minus)))
+    near = builder.op(select, builder.op(Operation.LESS, t, builder.const(sympy.S.Half)), middle, right)
+    left = builder.op(Operation.LESS, u, builder.const(_GUMBEL_START))
+    return builder.op(select, left, builder.op(Operation.ADD, u, series), near)
+
+
+def gumbel_slope(builder: Builder, e: Any) -> int:
+    """With t = exp(u): 1 − t/2 + t²/12 far left, and exp(u − t)/(−expm1(−t)), which is 0 where t is infinite."""
+    u, mul = builder.value(e.args[0]), Operation.MUL
+    t = builder.op(Operation.EXP, u)
+    series = builder.op(
+        mul,
+        t,
+        builder.op(
+            Operation.SUB,
+            builder.op(mul, t, builder.const(sympy.Rational(1, 12))),
+            builder.const(sympy.S.Half),
+        ),
+    )
+    below = builder.op(Operation.NEG, builder.op(Operation.EXPM1, builder.op(Operation.NEG, t)))
+    near = builder.op(Operation.DIV, builder.op(Operation.EXP, builder.op(Operation.SUB, u, t)), below)
+    left = builder.op(Operation.LESS, u, builder.const(_GUMBEL_START))
+    return builder.op(Operation.SELECT, left, builder.op(Operation.ADD, builder.const(1), series), near)
+
+
 def shifted(builder: Builder, e: Any) -> int:
     """sin(s + r) = sin s + r cos s, with s + r = u + φ exactly up to r's own rounding (Knuth's two-sum).
 
@@ -182,7 +274,12 @@ EXPANSIONS: dict[Any, Callable[[Builder, Any], int]] = {
     fn.ScaledErfc: scaled_erfc,
     fn.ScaledExp: scaled_exp,
     fn.ScaledSigmoid: scaled_sigmoid,
+    fn.ErfcRatio: erfc_ratio,
+    fn.GumbelSlope: gumbel_slope,
     fn.LogCosh: log_cosh,
+    fn.LogErfc: log_erfc,
+    fn.LogGumbel: log_gumbel,
+    fn.LogHalfErfc: log_erfc,
     fn.Sech: sech,
     fn.ShiftedCos: shifted,
     fn.ShiftedSin: shifted,

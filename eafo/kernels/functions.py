@@ -11,9 +11,14 @@ import sympy
 
 __all__ = [
     "Erfc",
+    "ErfcRatio",
     "Expm1",
+    "GumbelSlope",
     "Log1p",
     "LogCosh",
+    "LogErfc",
+    "LogGumbel",
+    "LogHalfErfc",
     "ScaledErfc",
     "ScaledExp",
     "ScaledSigmoid",
@@ -159,6 +164,79 @@ class LogCosh(_Real):
     def definition(u: Any) -> sympy.Expr:
         """In elementary functions."""
         return sympy.log(sympy.cosh(u))
+
+
+class LogErfc(_Real):
+    """log(erfc(u)), right where erfc(u) itself underflows."""
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        """−2/√π exp(−u²)/erfc(u)."""
+        return -2 * ErfcRatio(self.args[0]) / sympy.sqrt(sympy.pi)
+
+    @staticmethod
+    def definition(u: Any) -> sympy.Expr:
+        """In elementary functions."""
+        return sympy.log(1 - sympy.erf(u))
+
+
+class LogHalfErfc(_Real):
+    """log(erfc(u)/2), the log-survival of a normal law: right in both tails, also where it is nearly 0 on the left."""
+
+    is_negative = True
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        """That of `LogErfc`."""
+        return LogErfc(self.args[0]).fdiff()
+
+    @staticmethod
+    def definition(u: Any) -> sympy.Expr:
+        """In elementary functions."""
+        return sympy.log(sympy.S.Half - sympy.erf(u) / 2)
+
+
+class ErfcRatio(_Real):
+    """exp(−u²)/erfc(u), which grows like √π u where both underflow."""
+
+    is_positive = True
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        """The ratio times 2/√π ratio − 2u."""
+        (u,) = self.args
+        return self * (2 * self / sympy.sqrt(sympy.pi) - 2 * u)
+
+    @staticmethod
+    def definition(u: Any) -> sympy.Expr:
+        """In elementary functions."""
+        return sympy.exp(-(u**2)) / (1 - sympy.erf(u))
+
+
+class LogGumbel(_Real):
+    """log(1 − exp(−exp(u))), the log-survival of a Gumbel law at −u: about u far to the left, where 1 − exp(−exp(u)) is 0."""
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        """exp(u)/(exp(exp(u)) − 1)."""
+        return GumbelSlope(self.args[0])
+
+    @staticmethod
+    def definition(u: Any) -> sympy.Expr:
+        """In elementary functions."""
+        return sympy.log(1 - sympy.exp(-sympy.exp(u)))
+
+
+class GumbelSlope(_Real):
+    """t/(exp(t) − 1) with t = exp(u): the slope of `LogGumbel`."""
+
+    is_positive = True
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        """The slope times 1 − t − the slope."""
+        (u,) = self.args
+        return self * (1 - sympy.exp(u) - self)
+
+    @staticmethod
+    def definition(u: Any) -> sympy.Expr:
+        """In elementary functions."""
+        return sympy.exp(u) / (sympy.exp(sympy.exp(u)) - 1)
 
 
 class TanhSoftplus(_Real):

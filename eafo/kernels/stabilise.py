@@ -31,6 +31,7 @@ from eafo.kernels.functions import (
     TanhSoftplus,
     TanhSoftplusSlope,
 )
+from eafo.kernels.tails import log_of_tails
 
 __all__ = ["RULES", "Rule", "finish", "stabilise"]
 
@@ -372,6 +373,7 @@ def _is_bounded_above(u: Any) -> bool:
 RULES: tuple[Rule, ...] = (
     Rule("sigmoid", "1/(1 + exp(u)) squares an overflow when differentiated", "function", _sigmoid),
     Rule("softplus", "log(1 + exp(u)) overflows for large u and rounds to 0 for small", "function", _softplus),
+    Rule("log of tails", "1 − erf(u) and 1 − exp(−exp(u)) are 0 far out, and their logarithm is not −∞", "function", log_of_tails),
     Rule("log1p", "log(1 + u) loses the digits of a small u", "function", _log1p),
     Rule("expm1", "exp(u) − 1 cancels near 0", "both", _expm1),
     Rule("tanh of quotients", "sinh(u)/cosh(u) and (exp(u) − 1)/(exp(u) + 1) overflow", "function", _tanh_of_quotients),

@@ -43,8 +43,10 @@ TOLERANCE = 1e-6
 #: The mass left out of the bulk on each side, tried in turn until the formula is short enough.
 _OUTSIDE = (1e-6, 1e-5, 1e-4, 1e-3)
 _LONGEST = 3900
+#: Half precision holds slopes up to 65504.
+_STEEPEST = 60000
 #: Within this mass of a finite end where a closed form has a pole it goes on along its tangent.
-_EDGE = 1e-6
+_EDGE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -228,6 +230,10 @@ def _mean_in_closed_form(law: Law, m: sympy.Expr) -> sympy.Expr | None:
     """−m log(1 − F) branch by branch, the logarithm opened where its argument is a product."""
 
     def logarithm(survival: sympy.Expr) -> sympy.Expr:
+        # The formula language has erf; the logarithm of its tail is one function of the kernels, and stays whole.
+        tail = survival.replace(sympy.erfc, lambda u: 1 - sympy.erf(u))
+        if tail.has(sympy.erf):
+            return -m * sympy.log(sympy.expand(tail))
         return sympy.expand(-m * sympy.expand_log(sympy.log(sympy.factor_terms(survival)), force=True))
 
     survival = _uncancelled(law.survival)
@@ -235,8 +241,6 @@ def _mean_in_closed_form(law: Law, m: sympy.Expr) -> sympy.Expr | None:
         expression = sympy.Piecewise(*((logarithm(value), when) for value, when in survival.args))
     else:
         expression = logarithm(survival)
-    # The formula language has erf, and kernels read 1 − erf as a tail.
-    expression = expression.replace(sympy.erfc, lambda u: 1 - sympy.erf(u))
     if law.lower.is_infinite:
         return expression
     # f(lower) = 0, and f increases: clipping needs no condition.
@@ -302,7 +306,8 @@ def _approximated(numbers: Numbers, wanted: Target) -> tuple[Rational, float]:
             if outside == _OUTSIDE[-1]:
                 raise
             continue
-        if len(formula.to_text(found.expression)) <= _LONGEST or outside == _OUTSIDE[-1]:
+        short = len(formula.to_text(found.expression)) <= _LONGEST
+        if (short and max(found.slopes) < _STEEPEST) or outside == _OUTSIDE[-1]:
             return found, outside
     raise AssertionError  # pragma: no cover - the last bulk returns or raises
 
@@ -319,7 +324,7 @@ def _clipped(expression: sympy.Expr, lower: sympy.Expr | None, upper: sympy.Expr
 
 
 def _with_tangent(closed: sympy.Expr, law: Law) -> sympy.Expr | None:
-    """The closed form up to the last 1e-6 of the mass, then along its tangent: at the support's end it has no limit."""
+    """The closed form up to the last 1e-4 of the mass, then along its tangent: at the support's end it has no limit."""
     if law.free_symbols:
         return None
     point = _exact(float(f"{float(law.numeric.isf(_EDGE)):.12g}"))

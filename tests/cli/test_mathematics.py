@@ -75,6 +75,50 @@ def test_wafbc_is_the_cdf_between_its_bounds(eafo, law, bounds, peer):
     assert found["latex"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name", "given"),
+    [
+        (("logistic", "--mean", "1"), "softplus", ("mean", 1.0)),
+        (("exponential", "--mean", "1"), "relu", ("mean", 1.0)),
+        (("normal", "--variance", "1"), "identity", ("variance", 1.0)),
+    ],
+)
+def test_wafbc_under_a_mean_and_a_variance(eafo, arguments, name, given):
+    found = eafo("wafbc", *arguments, "--json").document
+    assert found["activation"]["name"] == name
+    assert found[given[0]] == given[1]
+    assert found["bounds"] is None
+    assert found["output_mean"] == (0.0 if given[0] == "variance" else None)
+
+
+def test_wafbc_without_a_closed_form_is_a_formula_that_can_be_read_back(eafo):
+    found = eafo("wafbc", "laplace", "--variance", "4", "--output-mean", "1/2", "--json").document
+    act = formula_of(found["activation"])
+    points = np.linspace(-6, 6, 101)
+    peer = 0.5 + 2 * scipy.stats.norm.ppf(scipy.stats.laplace.cdf(points))
+    assert np.max(np.abs(act(points) - peer)) < 3e-6
+    assert catalog.get(found["formula"])(points).tolist() == act(points).tolist()
+    assert "Sturm" in " ".join(found["activation"]["provenance"]["steps"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--mean", "1", "--variance", "1"), "exactly one constraint, but got 'mean and variance'"),
+        (("--bounds", "0", "1", "--mean", "1"), "exactly one constraint, but got 'bounds and mean'"),
+        (("--mean", "-1"), "the mean must be positive and finite, but got -1.0"),
+        (("--variance", "0"), "the variance must be positive and finite, but got 0.0"),
+        (("--mean", "nan"), "a mean must be a finite number, but got 'nan'; for example --mean 1"),
+        (("--output-mean", "1"), "an output mean goes with a variance"),
+    ],
+)
+def test_wafbc_refuses(eafo, arguments, message):
+    ran = eafo("wafbc", "normal", *arguments)
+    assert ran.status == 2
+    assert ran.out == ""
+    assert message in ran.err
+
+
 def test_wafbc_prints_the_formula(eafo):
     assert eafo("wafbc", "logistic").out == "1/(1 + exp(-x))\n"
 

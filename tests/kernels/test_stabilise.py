@@ -23,6 +23,9 @@ T = sympy.Symbol("t", positive=True)
 EXAMPLES = {
     "sigmoid": 1 / (1 + sympy.exp(-X)) + sympy.exp(3 * X) / (2 + 5 * sympy.exp(X)) ** 4,
     "softplus": sympy.log(1 + 3 * sympy.exp(2 * X)) - sympy.log(1 / (1 + sympy.exp(X))),
+    "log of tails": X * sympy.log(sympy.S.Half - sympy.erf(X) / 2)
+    + sympy.log(3 - 3 * sympy.erf(-X))
+    + sympy.log(1 - sympy.exp(-2 * sympy.exp(X))),
     "log1p": sympy.log(1 + X**2),
     "expm1": 3 * sympy.exp(X) - 3 + X * (1 - sympy.exp(-X)),
     "erfc": sympy.Rational(1, 2) + sympy.erf(X) / 2 + (1 - sympy.erf(2 * X)) + sympy.erfc(X),
