@@ -85,7 +85,8 @@ def get(law: LawLike, **parameters: float | sympy.Expr) -> Law:
     if isinstance(law, os.PathLike):
         return measure(law)
     if is_variable(law):
-        return from_variable(law)
+        variable: Any = law
+        return from_variable(variable)
     if is_distribution(law):
         return from_frozen(law)
     if not isinstance(law, str):

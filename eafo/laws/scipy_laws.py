@@ -6,6 +6,7 @@ import inspect
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -156,9 +157,6 @@ def _built(text: str, name: str, values: list[float], ends: tuple[float, float])
             quantile=None if form.quantile is None else location + scale * form.quantile,
             entropy=None if form.entropy is None else form.entropy + sympy.log(scale),
         )
-        numbers: Callable[[], Numbers] = partial(checked_numbers, density, lower, upper)
-    else:
-        numbers = partial(_numbers, name, tuple(values))
     return Law(
         name=text,
         density=density,
@@ -169,17 +167,27 @@ def _built(text: str, name: str, values: list[float], ends: tuple[float, float])
         upper=upper,
         entropy=known.entropy,
         source=(name, tuple(map(exact, values))),
-        numbers=numbers,
+        numbers=partial(_numbers, name, tuple(values)),
     )
 
 
 def _numbers(name: str, values: tuple[float, ...]) -> Numbers:
-    """Numbers from SciPy's density; from its own distribution function and quantile where the density is slow."""
-    frozen = _distributions()[name](*values)
-    lower, upper = map(float, frozen.support())
+    """In the standard form, where the ends lie at 0 more often and doubles are denser there; then located."""
     *shapes, location, scale = values
-    kinks = tuple(sorted(location + scale * k for k in KINKS.get(name, lambda *_: ())(*shapes)))
-    kinks = tuple(k for k in kinks if lower < k < upper)
+    frozen = _distributions()[name](*shapes)
+    lower, upper = map(float, frozen.support())
+    if name in FORMS:
+        ends = (sympy.oo * np.sign(e) if np.isinf(e) else exact(e) for e in (lower, upper))
+        standard = checked_numbers(FORMS[name](*map(exact, shapes)).density, *ends)
+    else:
+        standard = _tabled(name, tuple(shapes), frozen)
+    return standard.affine(scale, location)
+
+
+def _tabled(name: str, shapes: tuple[float, ...], frozen: Any) -> Numbers:
+    """Numbers from SciPy's density; from its own distribution function and quantile where the density is slow."""
+    lower, upper = map(float, frozen.support())
+    kinks = tuple(k for k in KINKS.get(name, lambda *_: ())(*shapes) if lower < k < upper)
 
     def log_density(x: Array) -> Array:
         with warnings.catch_warnings():
@@ -196,6 +204,7 @@ def _numbers(name: str, values: tuple[float, ...]) -> Numbers:
     if not abs(table.mass - 1) < _MASS_TOLERANCE:
         # Some of SciPy's densities lose themselves far out; its other routines need not.
         return _own(frozen, slope, kinks)
+    table = replace(table, error=table.error + abs(table.mass - 1))
     return tabled(log_density, slope, lower, upper, kinks=kinks, table=table)
 
 
