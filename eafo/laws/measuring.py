@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import sympy
 
 from eafo.errors import InputError
-from eafo.laws import em, samples, spline
+from eafo.laws import em, samples
 from eafo.laws.families import build
 from eafo.laws.goodness import Fit, kolmogorov_smirnov, spacing_entropy
 from eafo.laws.law import Law
@@ -25,6 +26,9 @@ from eafo.laws.mixtures import mixture
 from eafo.laws.numeric import Array, Numbers
 from eafo.laws.samples import SampleLike
 from eafo.laws.tabled import tabled, tabulate
+
+if TYPE_CHECKING:
+    from eafo.laws.spline import LogSpline
 
 __all__ = ["METHODS", "measure"]
 
@@ -146,6 +150,8 @@ def _rounded(mean: float, scale: float) -> float:
 
 def _spline(standard: Array, held: npt.NDArray[np.bool_], place: _Place) -> _Fitted:
     """In the plain or the warped coordinate, whichever makes the held-out values likelier."""
+    from eafo.laws import spline  # noqa: PLC0415 - SciPy's splines take 0.5 s to load, and serve this alone
+
     tried = []
     for warped in (False, True):
         trial, criterion = spline.chosen(standard[~held], warped=warped)
@@ -174,7 +180,7 @@ def _spline(standard: Array, held: npt.NDArray[np.bool_], place: _Place) -> _Fit
     return _Fitted(law, _spline_numbers(trial, _Place(0.0, 1.0)), trial.knots.size, criterion, tails)
 
 
-def _spline_numbers(found: spline.LogSpline, place: _Place) -> Numbers:
+def _spline_numbers(found: LogSpline, place: _Place) -> Numbers:
     cuts = tuple(map(float, found.knots_in_x))
     table = tabulate(found.log_density, -np.inf, np.inf, cuts)
     # The score is continuous: the knots are no kinks.

@@ -22,6 +22,8 @@ FEWEST = 20
 #: Values that are kept of a longer stream, drawn uniformly (Vitter 1985, algorithm R, a block at a time).
 _MOST_KEPT = 100_000
 _BLOCK = 65_536
+#: Squares of larger values leave double precision.
+_LARGEST = 1e100
 #: A value is an atom where it holds this share of the sample, …
 _ATOM_SHARE = 0.01
 #: … at least so many values, and so many times as many as a typical value of a rounded sample.
@@ -101,6 +103,12 @@ class _Reservoir:
         size = block.size
         if not size:
             return
+        if not np.abs(block).max() < _LARGEST:
+            raise InputError(
+                f"a sample's values must be below {_LARGEST:g} in size",
+                float(np.abs(block).max()),
+                "rescale it",
+            )
         free = min(size, max(0, _MOST_KEPT - self.count))
         self.kept = np.concatenate([self.kept, block[:free]])
         # The value number n replaces one that is kept with probability kept/n, each place alike.

@@ -126,7 +126,8 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
         (object(), "an array, the path of a file or an iterable of arrays"),
         (None, "an array, the path of a file"),
         ("nosuch.npy", "file must exist, but got 'nosuch.npy'"),
-        (1e200 * NORMAL, "scale must lie between 1e-90 and 1e90"),
+        (1e200 * NORMAL, "values must be below 1e.100 in size"),
+        (1e-95 * NORMAL, "scale must lie between 1e-90 and 1e90"),
     ],
 )
 def test_bad_samples(sample: object, message: str) -> None:
