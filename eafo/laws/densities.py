@@ -91,9 +91,8 @@ def checked_numbers(density: sympy.Expr, lower: sympy.Expr, upper: sympy.Expr) -
         sized = 0 < table.mass < np.inf
         remedy = f"divide it by {table.mass:.9g}" if sized else "give its support, lower and upper"
         raise InputError("a density must integrate to one on its support", f"{table.mass:.9g}", remedy)
-    # What is missing lies closer to an end than doubles do.
     table = replace(table, error=table.error + abs(table.mass - 1))
-    return tabled(log_density, slope, float(low), float(high), kinks=kinks, table=table)
+    return tabled(log_density, slope, float(low), float(high), kinks=kinks, table=table, normalised=True)
 
 
 def _one_variable(density: sympy.Expr | str) -> sympy.Expr:
@@ -158,6 +157,7 @@ def _logarithm(density: sympy.Expr) -> tuple[Function, Function]:
     else:
         open_form = opened(density)
     plain = open_form if open_form.has(sympy.oo) else sympy.log(density)
+    open_form = open_form.replace(sympy.log, _without_overflow)
     first, second = compiled(plain), compiled(open_form)
     probes = np.concatenate([-np.logspace(-3, 3, 61), np.logspace(-3, 3, 61), [0.0]])
     with np.errstate(all="ignore"):
@@ -166,6 +166,18 @@ def _logarithm(density: sympy.Expr) -> tuple[Function, Function]:
     same = np.allclose(a[some], b[some], rtol=1e-9, atol=1e-9)
     log, form = (second, open_form) if same else (first, plain)
     return log, compiled(sympy.diff(form, x).replace(sympy.DiracDelta, lambda *_: sympy.S.Zero))
+
+
+def _without_overflow(argument: sympy.Expr) -> sympy.Expr:
+    """The logarithm of cosh u or of 1 + e^u, in a form whose exponentials stay below 1; any other as it is."""
+    if isinstance(argument, sympy.cosh):
+        size = sympy.Abs(argument.args[0])
+        return size + sympy.log(1 + sympy.exp(-2 * size)) - sympy.log(2)
+    rest = argument - 1
+    if isinstance(rest, sympy.exp):
+        u = rest.args[0]
+        return (u + sympy.Abs(u)) / 2 + sympy.log(1 + sympy.exp(-sympy.Abs(u)))
+    return sympy.log(argument)
 
 
 def _require_positive(density: sympy.Expr, lower: sympy.Expr, upper: sympy.Expr) -> None:

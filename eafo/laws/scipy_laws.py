@@ -205,7 +205,7 @@ def _tabled(name: str, shapes: tuple[float, ...], frozen: Any) -> Numbers:
         # Some of SciPy's densities lose themselves far out; its other routines need not.
         return _own(frozen, slope, kinks)
     table = replace(table, error=table.error + abs(table.mass - 1))
-    return tabled(log_density, slope, lower, upper, kinks=kinks, table=table)
+    return tabled(log_density, slope, lower, upper, kinks=kinks, table=table, normalised=True)
 
 
 def _spread(frozen: Any) -> tuple[float, float]:

@@ -156,8 +156,9 @@ def tabled(
     *,
     kinks: tuple[float, ...] = (),
     table: Table | None = None,
+    normalised: bool = False,
 ) -> Numbers:
-    """The numbers of a law from the logarithm of its density, which is brought to mass 1.
+    """The numbers of a law from the logarithm of its density, which is brought to mass 1 where it is not.
 
     Args:
         log_density: log p up to a constant.
@@ -166,6 +167,8 @@ def tabled(
         upper: its upper end, may be inf.
         kinks: the points inside at which p or its slope jumps.
         table: its integrals, where they are known already.
+        normalised: whether the density is of mass 1 as it stands; what its table lacks of that lies closer to an end than
+            doubles do.
 
     Raises:
         InputError: the density has no mass.
@@ -177,7 +180,7 @@ def tabled(
     found = table or tabulate(log_density, lower, upper, kinks)
     if not (np.isfinite(found.mass) and found.mass > 0):
         raise InputError("a density must have a finite mass above 0", found.mass)
-    constant = np.log(found.mass)
+    constant = 0.0 if normalised else float(np.log(found.mass))
     return Numbers(
         log_density=lambda x: log_density(x) - constant,
         slope=slope,
@@ -185,15 +188,14 @@ def tabled(
         above=lambda x: found.tail(x, rising=False),
         from_below=lambda u: found.quantile(u, rising=True),
         from_above=lambda u: found.quantile(u, rising=False),
-        entropy_with_error=lambda: _entropy(found),
+        entropy_with_error=lambda: _entropy(found, constant),
         lower=lower,
         upper=upper,
         kinks=kinks,
     )
 
 
-def _entropy(table: Table) -> tuple[float, float]:
-    constant = np.log(table.mass)
+def _entropy(table: Table, constant: float) -> tuple[float, float]:
 
     def integrand(x: Array) -> Array:
         log = table.log_density(x) - constant

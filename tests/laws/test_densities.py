@@ -78,6 +78,21 @@ def test_the_law_of_softsign() -> None:
     np.testing.assert_allclose(sympy.lambdify(x, law.cdf)(points), law.numeric.cdf(points), rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("density", "at", "log_density", "score"),
+    [
+        (1 / (sympy.pi * sympy.cosh(T)), 3000.0, np.log(2 / np.pi) - 3000, -1.0),
+        (sympy.exp(-T) / (1 + sympy.exp(-T)) ** 2, -3000.0, -3000.0, 1.0),
+        (sympy.exp(-(T**2) / 2) / sympy.sqrt(2 * sympy.pi), 60.0, -1800 - np.log(2 * np.pi) / 2, -60.0),
+        ("1/(2*(1 + abs(x))**2)", -1e200, -np.log(2) - 400 * np.log(10), 2e-200),
+    ],
+)
+def test_beyond_underflow(density: object, at: float, log_density: float, score: float) -> None:
+    numbers = laws.from_density(density).numeric  # type: ignore[arg-type]
+    assert float(numbers.logpdf(at)) == pytest.approx(log_density, rel=1e-14)
+    assert float(numbers.score(at)) == pytest.approx(score, rel=1e-14)
+
+
 def test_a_known_distribution_function_is_checked() -> None:
     law = laws.from_density("1/(pi*(1 + x**2))", cdf=sympy.atan(x) / sympy.pi + sympy.S.Half)
     assert law.cdf == sympy.atan(x) / sympy.pi + sympy.S.Half
