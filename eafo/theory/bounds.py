@@ -265,21 +265,25 @@ def _rational(epsilon: float | sympy.Rational) -> sympy.Rational:
 
 
 def _inverse_objective(correction: sympy.Expr, epsilon: sympy.Rational) -> Objective:
-    """E(x) = ε (c(x − ε c(x)) − c(x)), and on bounded boxes −ε² c(x) c′(t), t between x and x − ε c(x), as well."""
+    """E(x) = ε (c(w) − c(x)) with w = x − ε c(x), and on bounded boxes −ε² c(x) c′(t), t between x and w, as well.
+
+    The set W of all w is enclosed first, and then c over W: so tails need no more than the decay of c itself.
+    """
     from eafo.theory.enclosures import Evaluation, Jet  # noqa: PLC0415 - FLINT is loaded where it is needed
     from eafo.theory.intervals import Interval, hull  # noqa: PLC0415 - as above
 
-    moved = correction.subs(VARIABLE, VARIABLE - epsilon * correction)
-    plain = _objective(epsilon * moved - epsilon * correction)
+    _objective(correction)
+    zero, one = Interval.exact(0), Interval.exact(1)
 
     def objective(box: Interval, inside: Interval | None) -> Jet:
-        jet = plain(box, inside)
-        if not box.bounded or box.degenerate:
-            return jet
-        evaluation = Evaluation(box)
-        c, size = evaluation.of(correction).value, evaluation.of(epsilon).value
-        between = box - hull(Interval.exact(0), size * c)
-        slope = Evaluation(between, closed=True).of(correction).slope
-        return Jet(jet.value.meet(-(size * size * c * slope)), jet.slope)
+        here = Evaluation(box, inside=inside)
+        c, size = here.of(correction), here.of(epsilon).value
+        moved = Evaluation(box - size * c.value, closed=True).of(correction)
+        value = size * (moved.value - c.value)
+        slope = size * (moved.slope * (one - size * c.slope) - c.slope)
+        if box.bounded and not box.degenerate:
+            between = Evaluation(box - hull(zero, size * c.value), closed=True).of(correction)
+            value = value.meet(-(size * size * c.value * between.slope))
+        return Jet(value, slope)
 
     return objective

@@ -36,7 +36,9 @@ Kind: TypeAlias = Literal["modulus", "maximum", "minimum"]
 
 _BITS = 96
 _MOST_BOXES = 20_000
-_FARTHEST = 2.0**40
+#: As many boxes without any finite bound mean that none will be found.
+_MOST_ENDLESS = 1000
+_FARTHEST = 2.0**24
 _NARROWEST = 2.0**-60
 
 
@@ -91,7 +93,7 @@ class _Search:
         self.objective, self.kind = objective, kind
         self.heap: list[tuple[float, int, Interval]] = []
         self.count = itertools.count()
-        self.best, self.point = -math.inf, math.nan
+        self.best, self.point, self.endless = -math.inf, math.nan, 0
 
     def score(self, value: Interval) -> tuple[float, float]:
         """Proved bounds of what is maximised."""
@@ -154,6 +156,9 @@ class _Search:
                 return upper
             box = heapq.heappop(self.heap)[2]
             made = next(self.count)
+            self.endless += math.isinf(upper)
+            if self.endless > _MOST_ENDLESS:
+                raise _undefined(_middle(box))
             if made > _MOST_BOXES:
                 raise RefusedError(
                     f"the bound cannot be proved with {_MOST_BOXES} boxes: it lies between {self.best:.6g} and {upper:.6g}"

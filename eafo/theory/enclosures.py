@@ -16,7 +16,7 @@ decides: with a weight m > 0, if E[u] = m (log \|u\|)′ is not positive anywher
 itself enclosed, term by term:
 
     E[x] = m/x,   E[Π uᵢ] = Σ E[uᵢ],   E[uᵏ] = k E[u],   E[e^w] = m w′,   E[u] = m u′/u,
-    E[Σ tⱼ] = E[t_d] + Σ_{j≠d} (tⱼ/u) (E[tⱼ] − E[t_d])   with u = Σ tⱼ, for each d,
+    E[Σ tⱼ] = E[t_d] + Σ_{j≠d} (tⱼ/t_d) (E[tⱼ] − E[t_d]) / Σ_k (t_k/t_d),   for each d,
     E[erfc w] = −m w′ h(w),   w + √(w² + 4/π) ≤ h(w) = (2/√π) e^{−w²}/erfc(w) ≤ w + √(w² + 2) for w ≥ 0
 
 (the last from Abramowitz and Stegun, 7.1.13). All are true enclosures, so their intersection is taken. Two weights are
@@ -27,6 +27,7 @@ excludes. On (−∞, −R] the weights are x and −1. As 1 ± erf cancels in i
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ class Evaluation:
         if e.is_Add:
             if (tail := _as_erfc(e)) is not None:
                 return self.of(tail[0]) * _RULES[sympy.erfc](self.of(tail[1]))
-            return functools.reduce(Jet.__add__, map(self.of, e.args))
+            return self._gathered(e, functools.reduce(Jet.__add__, map(self.of, e.args)))
         if e.is_Mul:
             return self._tamed(e, functools.reduce(Jet.__mul__, map(self.of, e.args)))
         if e.is_Rational or e.is_Float:
@@ -241,7 +242,7 @@ class Evaluation:
         if e == VARIABLE:
             return self.of(m / VARIABLE).value
         if isinstance(e, sympy.exp):
-            return self.of(m * derivative(e.args[0])).value
+            return self.of(_weighted(e.args[0], m)).value
         if e.is_Mul:
             return functools.reduce(Interval.__add__, (self.decay(u, m) for u in e.args))
         if e.is_Pow and e.args[1].is_Rational:
@@ -251,17 +252,39 @@ class Evaluation:
             return self.decay(possible[0], m)
         if (tail := _as_erfc(e)) is not None:
             return self._hazard(tail[1], m)
-        natural = self.of(m * derivative(e)).value * self.of(e).value.reciprocal()
+        if (known := _LOGARITHMIC.get(type(e))) is not None:
+            return self.of(_weighted(e.args[0], m) * known(e.args[0])).value
+        try:
+            natural = self.of(_weighted(e, m)).value * self.of(e).value.reciprocal()
+        except UndefinedError:
+            natural = Interval.whole()
         return self._dominant(e, m, natural) if e.is_Add else natural
 
     def _dominant(self, e: sympy.Expr, m: sympy.Expr, found: Interval) -> Interval:
-        inverse = self.of(e).value.reciprocal()
-        shares = [self.of(t).value * inverse for t in e.args]
         each = [self.decay(t, m) for t in e.args]
         for d, leading in enumerate(each):
-            others = [w * (r - leading) for j, (w, r) in enumerate(zip(shares, each, strict=True)) if j != d]
+            ratios = [self.of(_ratio(t, e.args[d])).value for t in e.args]
+            whole = functools.reduce(Interval.__add__, ratios)
+            if whole.contains_zero():
+                continue
+            others = [
+                r * whole.reciprocal() * (a - leading)
+                for j, (r, a) in enumerate(zip(ratios, each, strict=True))
+                if j != d
+            ]
             found = found.meet(functools.reduce(Interval.__add__, others, leading))
         return found
+
+    def _gathered(self, e: sympy.Expr, jet: Jet) -> Jet:
+        """A sum on a tail, read as its leading term times a bounded factor: x⁶ − x⁴ as x⁶ (1 − x⁻²)."""
+        value = jet.value
+        if self.box.bounded or value.bounded or not value.contains_zero():
+            return jet
+        for t in e.args:
+            with contextlib.suppress(UndefinedError):
+                factor = functools.reduce(Interval.__add__, (self.of(_ratio(u, t)).value for u in e.args))
+                value = value.meet(self.of(t).value * factor)
+        return Jet(value, jet.slope)
 
     def _hazard(self, w: sympy.Expr, m: sympy.Expr) -> Interval:
         """E[erfc w]."""
@@ -269,7 +292,17 @@ class Evaluation:
         if u.lo < 0:
             raise UndefinedError("the tail of erfc begins at 0")
         low, high = (u + (_square(u) + Interval.ball(c)).power(sympy.S.Half) for c in (4 / arb.pi(), arb(2)))
-        return -(self.of(m * derivative(w)).value * Interval(low.lo, high.hi))
+        return -(self.of(_weighted(w, m)).value * Interval(low.lo, high.hi))
+
+
+@functools.lru_cache(maxsize=4096)
+def _weighted(e: sympy.Expr, m: sympy.Expr) -> sympy.Expr:
+    return m * derivative(e)
+
+
+@functools.lru_cache(maxsize=4096)
+def _ratio(t: sympy.Expr, u: sympy.Expr) -> sympy.Expr:
+    return sympy.powsimp(t / u)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -349,6 +382,12 @@ def _tan(u: Jet) -> Jet:
     return u.chain(value, lambda: _ONE + _square(value))
 
 
+#: φ′/φ, where the quotient as such would be ∞/∞.
+_LOGARITHMIC: dict[Any, Callable[[sympy.Expr], sympy.Expr]] = {
+    sympy.cosh: sympy.tanh,
+    sympy.sinh: lambda w: 1 / sympy.tanh(w),
+    sympy.tanh: lambda w: 2 / sympy.sinh(2 * w),
+}
 _RULES: dict[Any, Callable[[Jet], Jet]] = {
     sympy.Abs: _absolute,
     sympy.log: lambda u: u.chain(u.value.log(), u.value.reciprocal),
