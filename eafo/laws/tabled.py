@@ -203,5 +203,7 @@ def _entropy(table: Table, constant: float) -> tuple[float, float]:
         return np.where((log > _LEAST_LOG) & np.isfinite(values), values, 0.0)
 
     _, values, misses = refined(partial(integrals, integrand), table.edges, 1e-12, 1e-16)
-    rounding = 1e-14 * float(np.sum(np.abs(values)))
-    return float(np.sum(values)), float(np.sum(misses)) + table.error / table.mass + rounding
+    total, rounding = float(np.sum(values)), 1e-14 * float(np.sum(np.abs(values)))
+    # Mass that was not found weighs with its log p, which is some tens next to a pole of the density.
+    unseen = table.error / table.mass * (20 + abs(total))
+    return total, float(np.sum(misses)) + unseen + rounding
