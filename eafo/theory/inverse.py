@@ -132,7 +132,8 @@ def newton(
 
     Returns:
         x of the shape of `values`, as exact as f itself: |f(x) − v| within an ulp or two of v, or x within 4 ulp of where the
-        computed f crosses v. NaN where v lies outside f's range.
+        computed f crosses v. NaN where v lies outside f's range. Where the computed f takes the value v on a whole stretch, as
+        tanh does 1, some point of it.
 
     Raises:
         InputError: the interval is empty, or f takes one value alone there.
@@ -217,43 +218,66 @@ def _last_finite(at: Callable[[float], float], sound: float, beyond: float) -> f
     return sound
 
 
+@dataclass
+class _Front:
+    """The values that have not yet converged: where they stand in the result, their iterates and brackets.
+
+    `before` and `last` are the lengths of the last two steps, on which the choice of bisection rests.
+    """
+
+    where: npt.NDArray[np.intp]
+    v: FloatArray
+    x: FloatArray
+    low: FloatArray
+    high: FloatArray
+    before: FloatArray
+    last: FloatArray
+
+    @classmethod
+    def of(cls, targets: FloatArray, table: _Table) -> _Front:
+        """Brackets from the table, and a first iterate by linear interpolation in them."""
+        where = np.flatnonzero((targets >= table.f[0]) & (targets <= table.f[-1]))
+        v = targets[where]
+        cell = np.clip(np.searchsorted(table.f, v, side="right"), 1, table.x.size - 1)
+        low, high, f_low, f_high = table.x[cell - 1], table.x[cell], table.f[cell - 1], table.f[cell]
+        share = np.clip(np.nan_to_num((v - f_low) / (f_high - f_low), nan=0.5), 0.0, 1.0)
+        return cls(where, v, low + share * (high - low), low, high, high - low, high - low)
+
+    def advance(self, miss: FloatArray, slope: FloatArray) -> npt.NDArray[np.bool_]:
+        """One step of each, by Newton or by bisection; tells which have converged."""
+        self.low, self.high = np.where(miss < 0, self.x, self.low), np.where(miss < 0, self.high, self.x)
+        step = miss / slope
+        moved = self.x - step
+        poor = ~((moved >= self.low) & (moved <= self.high)) | (np.abs(step) > 0.5 * np.abs(self.before))
+        moved = np.where(poor, 0.5 * self.low + 0.5 * self.high, moved)
+        moved = np.where(miss == 0, self.x, moved)
+        done = (miss == 0) | (~poor & (np.abs(step) <= 2 * _ULP * np.abs(self.x))) | (moved == self.x)
+        done |= poor & ((moved == self.low) | (moved == self.high))
+        self.before, self.last, self.x = self.last, moved - self.x, moved
+        return done
+
+    def keep(self, left: npt.NDArray[np.bool_]) -> _Front:
+        """Those that go on."""
+        kept = (self.where, self.v, self.x, self.low, self.high, self.before, self.last)
+        return _Front(*(array[left] for array in kept))  # type: ignore[arg-type]
+
+
 def _solve(
     function: Callable[[FloatArray], Any],
     slope: Callable[[FloatArray], Any],
     values: FloatArray,
     table: _Table,
 ) -> FloatArray:
-    """Newton's iteration inside brackets, on the values that have not yet converged."""
-    targets = table.sign * values
-    inside = (targets >= table.f[0]) & (targets <= table.f[-1])
+    """Newton's iteration inside brackets."""
     result = np.full(values.shape, np.nan)
-    where = np.flatnonzero(inside)
-    v = targets[where]
-    cell = np.clip(np.searchsorted(table.f, v, side="right"), 1, table.x.size - 1)
-    low, high, f_low, f_high = table.x[cell - 1], table.x[cell], table.f[cell - 1], table.f[cell]
-    with np.errstate(all="ignore"):
-        share = np.clip(np.nan_to_num((v - f_low) / (f_high - f_low), nan=0.5), 0.0, 1.0)
-        x = low + share * (high - low)
-        before = last = high - low
-        for _ in range(_MOST_STEPS):
-            miss = table.sign * np.asarray(function(x), np.float64) - v
-            low, high = np.where(miss < 0, x, low), np.where(miss < 0, high, x)
-            step = miss / (table.sign * np.asarray(slope(x), np.float64))
-            moved = x - step
-            poor = ~((moved >= low) & (moved <= high)) | (np.abs(step) > 0.5 * np.abs(before))
-            moved = np.where(poor, 0.5 * low + 0.5 * high, moved)
-            moved = np.where(miss == 0, x, moved)
-            before, last = last, moved - x
-            done = (miss == 0) | (~poor & (np.abs(step) <= 2 * _ULP * np.abs(x))) | (moved == x)
-            done |= poor & ((moved == low) | (moved == high))
-            result[where[done]] = moved[done]
-            left = ~done
-            if not left.any():
-                break
-            where, v, x, low, high = where[left], v[left], moved[left], low[left], high[left]
-            before, last = before[left], last[left]
-        else:
-            result[where] = x
+    front = _Front.of(table.sign * values, table)
+    for _ in range(_MOST_STEPS):
+        miss = table.sign * np.asarray(function(front.x), np.float64) - front.v
+        done = front.advance(miss, table.sign * np.asarray(slope(front.x), np.float64))
+        result[front.where] = front.x
+        if done.all():
+            break
+        front = front.keep(~done)
     return result
 
 

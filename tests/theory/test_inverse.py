@@ -252,7 +252,6 @@ def test_refusals(work: object, kind: type[Exception], message: str) -> None:
         work()  # type: ignore[operator]
 
 
-@pytest.mark.slow
 def test_a_million_points() -> None:
     values = np.abs(np.random.default_rng(0).normal(size=1_000_000)) * 3
     found = inverse.of("crrelu")(values)
