@@ -1,0 +1,213 @@
+"""wafbc for every law and every constraint: the output has the law of greatest entropy, by routes that did not make it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+import sympy
+
+import eafo
+from eafo import laws
+from eafo.activation import Activation
+from eafo.errors import InputError, RefusedError
+from eafo.theory import worst
+
+FORMS = [
+    *laws.names(),
+    "normal(1, 2)",
+    "gumbel(-1, 0.5)",
+    "laplace(2, 3)",
+    "student_t(4, 1, 2)",
+    "0.3*normal(-2, 1) + 0.7*normal(1, 0.5)",
+    "scipy.gamma(2.5)",
+]
+CONSTRAINTS = {
+    "range": ({"bounds": (-1.0, 2.0)}, scipy.stats.uniform(-1, 3)),
+    "mean": ({"mean": 2.0}, scipy.stats.expon(scale=2)),
+    "variance": ({"variance": 4.0, "output_mean": 1.0}, scipy.stats.norm(1, 2)),
+}
+CASES = [(form, name) for form in FORMS for name in CONSTRAINTS]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("form", "constraint"), CASES)
+def test_a_million_outputs_have_the_law_of_greatest_entropy(form: str, constraint: str) -> None:
+    given, law = CONSTRAINTS[constraint]
+    outputs = eafo.wafbc(form, **given)(laws.get(form).sample(1_000_000, seed=11))
+    assert scipy.stats.kstest(outputs, law.cdf).statistic < 0.002
+
+
+@pytest.mark.parametrize(
+    ("form", "constraint"),
+    [("logistic", "mean"), ("gumbel", "variance"), ("cauchy", "mean"), ("half_normal", "range")],
+)
+def test_outputs_have_the_law_of_greatest_entropy(form: str, constraint: str) -> None:
+    given, law = CONSTRAINTS[constraint]
+    outputs = eafo.wafbc(form, **given)(laws.get(form).sample(100_000, seed=11))
+    # The 0.1 % point of the Kolmogorov distribution.
+    assert scipy.stats.kstest(outputs, law.cdf).statistic < 1.95 / math.sqrt(100_000)
+
+
+# -- first variations ----------------------------------------------------------------------------------------------
+
+#: The constraint's own functions of z: perturbations keep their means, as they keep the mass.
+KEPT = {
+    "range": [],
+    "mean": [lambda z: z],
+    "variance": [lambda z: z, lambda z: z**2],
+}
+DIRECTIONS = [lambda u: u * (1 - u), lambda u: np.sin(2 * np.pi * u), lambda u: u**2 * (1 - u) ** 3]
+
+
+def _nodes() -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights in u = F(x), dense at both ends by the double-exponential substitution."""
+    t = np.linspace(-3.2, 3.2, 4001)
+    e = np.pi / 2 * np.sinh(t)
+    u = 1 / (1 + np.exp(-2 * e))
+    weights = np.pi * np.cosh(t) * u * (1 - u) * (t[1] - t[0])
+    inside = (u > 2e-4) & (u < 1 - 2e-4)
+    return u[inside], weights[inside]
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS)
+@pytest.mark.parametrize("form", ["logistic", "cauchy", "gumbel", "normal(1, 2)", "laplace"])
+def test_first_variations_that_keep_the_constraint_vanish(form: str, constraint: str) -> None:
+    """dH/dε = E[φ′/f′] along f + ε φ, with φ a function of z that vanishes at the ends and changes no moment."""
+    given, _ = CONSTRAINTS[constraint]
+    act, law = eafo.wafbc(form, **given), laws.get(form).numeric
+    u, weights = _nodes()
+    z = act(law.ppf(u))
+
+    def shape(direction):
+        # In u the bump has a double zero at both cuts, so that nothing is lost beyond them.
+        w = (u - u[0]) / (u[-1] - u[0])
+        return direction(w) * (w * (1 - w)) ** 2
+
+    basis = [shape(d) for d in (*DIRECTIONS, np.ones_like, lambda w: w)]
+    moments = [np.gradient(k(z), z, edge_order=2) for k in KEPT[constraint]]
+    conditions = np.array([[np.sum(weights * b * m) for b in basis] for m in moments]).reshape(
+        len(moments), len(basis)
+    )
+    # What keeps every moment to first order: E[g′(Z) φ] = 0.
+    free = np.linalg.svd(conditions)[2][len(moments) :] if moments else np.eye(len(basis))
+    slope_of_z = np.gradient(z, u, edge_order=2)
+    for coefficients in free:
+        phi = coefficients @ np.array(basis)
+        first = np.sum(weights * np.gradient(phi, u, edge_order=2) / slope_of_z)
+        assert abs(first) < 1e-6
+
+
+# -- forms ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("form", "given", "name"),
+    [
+        ("logistic", {"mean": 1}, "softplus"),
+        ("exponential", {"mean": 1}, "relu"),
+        ("exponential(2)", {"mean": 2}, "relu"),
+        ("normal", {"variance": 1}, "identity"),
+        ("normal(3, 2)", {"variance": 4, "output_mean": 3}, "identity"),
+        ("logistic", {}, "sigmoid"),
+        ("uniform", {"bounds": (-1, 1)}, "hardtanh"),
+        ("uniform(-3, 3)", {"bounds": (0, 1)}, "hardsigmoid"),
+    ],
+)
+def test_known_activations(form: str, given: dict, name: str) -> None:
+    act = eafo.wafbc(form, **given)
+    assert act.name == name
+    assert act.expression == eafo.get(name).expression
+    assert "by SymPy" in act.provenance.steps[-1]
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("normal", "-log(1/2 - erf(sqrt(2)*x/2)/2)"),
+        ("gumbel", "-log(1 - exp(-exp(-x)))"),
+        ("laplace", "where(x > 0, x + log(2), -log(1 - exp(x)/2))"),
+    ],
+)
+def test_closed_forms_under_a_mean(form: str, text: str) -> None:
+    assert str(eafo.wafbc(form, mean=1)) == text
+
+
+def test_a_symbolic_law_gives_parameters() -> None:
+    s, mu = sympy.Symbol("s", positive=True), sympy.Symbol("mu", real=True)
+    law = laws.get("logistic", mean=mu, scale=s)
+    act = eafo.wafbc(law, mean=1)
+    assert act.defaults == {"mu": 0.0, "s": 1.0}
+    assert act.parameters[1].domain.lower == 0.0
+    points = np.linspace(-5, 5, 11)
+    expected = np.logaddexp(0, (points - 0.5) / 2)
+    np.testing.assert_allclose(act(points, mu=0.5, s=2.0), expected, rtol=1e-13)
+    assert Activation.from_json(act.to_json()) == act
+    sigma = laws.get("normal", deviation=sympy.Symbol("sigma", positive=True))
+    assert str(eafo.wafbc(sigma, variance=9)) == "3*x/sigma"
+    with pytest.raises(RefusedError, match="law of numbers alone, but got"):
+        eafo.wafbc(law, variance=1)
+
+
+@pytest.mark.parametrize(
+    "form", ["cauchy", "uniform", "laplace", "gumbel", "exponential", "student_t(4, 1, 2)"]
+)
+def test_without_a_closed_form(form: str) -> None:
+    act, law = eafo.wafbc(form, variance=4, output_mean=1), laws.get(form).numeric
+    assert Activation.from_json(act.to_json()) == act
+    assert len(str(act)) <= 4000
+    u = np.linspace(1e-3, 1 - 1e-3, 999)
+    # SciPy's normal quantile, two deviations wide: an error of 1e-6 of the scale.
+    assert np.max(np.abs(act(law.ppf(u)) - scipy.stats.norm(1, 2).ppf(u))) < 2.1e-6
+    approximation = worst.under_variance(laws.get(form), 4, 1).approximation
+    assert approximation is not None
+    assert approximation.smooth
+    assert len(approximation.pieces) <= 8
+    assert all(p.increasing for p in approximation.pieces)
+    assert min(approximation.slopes) > 0
+
+
+def test_a_numeric_law_under_every_constraint() -> None:
+    """A law whose distribution function is known in numbers alone."""
+    law = laws.get("student_t(2.5)")
+    assert law.cdf is None
+    x = scipy.stats.t(2.5).ppf(np.linspace(1e-4, 1 - 1e-4, 501))
+    u = scipy.stats.t(2.5).cdf(x)
+    np.testing.assert_allclose(eafo.wafbc(law, (-1, 1))(x), 2 * u - 1, atol=2.1e-6)
+    np.testing.assert_allclose(eafo.wafbc(law, mean=1)(x), -np.log1p(-u), atol=1.1e-6)
+    far = np.array([-1e30, -1e6, 1e6, 1e30])
+    assert eafo.wafbc(law, (-1, 1))(far).tolist() == [-1, -1, 1, 1]
+    assert eafo.wafbc(law, mean=1)(far)[:2].tolist() == [0, 0]
+
+
+def test_every_step_is_told() -> None:
+    steps = eafo.wafbc("gumbel", variance=1).provenance.steps
+    for number, word in enumerate(
+        ["greatest entropy", "multipliers", "distribution function", "F(x)", "Sturm", "own numbers"]
+    ):
+        assert word in steps[number]
+    source = eafo.wafbc("logistic", mean=1).provenance.source
+    assert source.startswith("worst activation of the law logistic on z ≥ 0 with the mean 1")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"mean": 1, "variance": 1}, "exactly one constraint"),
+        ({"bounds": (0, 1), "mean": 1}, "exactly one constraint"),
+        ({"mean": 0}, "the mean must be positive"),
+        ({"mean": -2.0}, "the mean must be positive"),
+        ({"mean": math.nan}, "the mean must be positive"),
+        ({"mean": math.inf}, "the mean must be positive"),
+        ({"mean": "a"}, "the mean must be a number"),
+        ({"variance": -1}, "the variance must be positive"),
+        ({"variance": 1, "output_mean": math.nan}, "the output's mean must be a finite number"),
+        ({"variance": 1, "output_mean": "a"}, "the output's mean must be a number"),
+        ({"output_mean": 2.0}, "an output mean goes with a variance"),
+    ],
+)
+def test_bad_constraints(given: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        eafo.wafbc("normal", **given)
