@@ -20,6 +20,7 @@ from eafo.laws.tabled import tabled, tabulate
 from eafo.limits import within
 
 __all__ = [
+    "PATIENCE",
     "Known",
     "assembled",
     "attempted",
@@ -31,8 +32,8 @@ __all__ = [
 ]
 
 x = VARIABLE
-#: For each of the integrals that SymPy tries.
-_SECONDS = 0.7
+#: What SymPy may take for a distribution function, and for an entropy, which it seldom finds.
+PATIENCE, _HASTE = 3.0, 0.7
 _MASS_TOLERANCE = 1e-7
 _AGREEMENT = 1e-9
 
@@ -52,7 +53,7 @@ def from_density(
         lower: the support's lower end.
         upper: the support's upper end.
         name: what the law is called; its density where not given.
-        cdf: the distribution function where it is known; SymPy looks for it, for a second, where not.
+        cdf: the distribution function where it is known; SymPy looks for it, for some seconds, where not.
 
     Raises:
         InputError: the density holds two variables, is negative or not a number somewhere, or does not integrate to one.
@@ -219,7 +220,7 @@ class Known:
     entropy: sympy.Expr | None = None
 
 
-def attempted(work: Callable[[], Any]) -> Any:
+def attempted(work: Callable[[], Any], seconds: float = _HASTE) -> Any:
     """What SymPy finds within the time limit, or None: its integrals fail in many ways."""
 
     def safely() -> Any:
@@ -228,21 +229,24 @@ def attempted(work: Callable[[], Any]) -> Any:
         except Exception:  # whatever goes wrong inside SymPy, the number remains
             return None
 
-    return within(_SECONDS, safely, None)
+    return within(seconds, safely, None)
 
 
 def integrated(density: sympy.Expr, lower: sympy.Expr, upper: sympy.Expr) -> Known:
     """The distribution function and the entropy, where SymPy integrates them in time, branch by branch."""
-    t = sympy.Symbol("t", real=True)
     cases = density.args if isinstance(density, sympy.Piecewise) else ((density, sympy.true),)
     ends = [lower, *(condition.rhs for _, condition in cases[:-1]), upper]
+
+    def value(antiderivative: sympy.Expr, end: sympy.Expr) -> sympy.Expr:
+        return sympy.limit(antiderivative, x, end, "-" if end == upper else "+")
 
     def distribution() -> sympy.Expr:
         found, before = [], sympy.Integer(0)
         for (part, condition), start, end in zip(cases, ends[:-1], ends[1:], strict=True):
-            inside = sympy.integrate(part.xreplace({x: t}), (t, start, x))
-            found.append((sympy.expand(before + inside), condition))
-            before += sympy.integrate(part, (x, start, end))
+            # The indefinite integral is quick where there is one; the numbers check what came of it.
+            antiderivative = sympy.integrate(part, x)
+            found.append((sympy.expand(before + antiderivative - value(antiderivative, start)), condition))
+            before += value(antiderivative, end) - value(antiderivative, start)
         return found[0][0] if len(found) == 1 else sympy.Piecewise(*found)
 
     def surprise() -> sympy.Expr:
@@ -254,7 +258,7 @@ def integrated(density: sympy.Expr, lower: sympy.Expr, upper: sympy.Expr) -> Kno
                 )
         return sympy.simplify(total)
 
-    return Known(cdf=attempted(distribution), entropy=attempted(surprise))
+    return Known(cdf=attempted(distribution, PATIENCE), entropy=attempted(surprise))
 
 
 def confirmed(known: Known, numbers: Numbers) -> Known:

@@ -10,7 +10,16 @@ import sympy
 
 from eafo.activation import VARIABLE
 from eafo.errors import InputError
-from eafo.laws.densities import Known, assembled, attempted, checked_numbers, confirmed, inside, integrated
+from eafo.laws.densities import (
+    PATIENCE,
+    Known,
+    assembled,
+    attempted,
+    checked_numbers,
+    confirmed,
+    inside,
+    integrated,
+)
 from eafo.laws.law import Law
 from eafo.laws.numeric import Numbers
 
@@ -78,7 +87,7 @@ def _known(variable: Any, numbers: Numbers) -> Known:
 
     return confirmed(
         Known(
-            cdf=attempted(lambda: sympy.stats.cdf(variable)(x)),
+            cdf=attempted(lambda: sympy.stats.cdf(variable)(x), PATIENCE),
             quantile=attempted(lambda: sympy.stats.quantile(variable)(Law.U)),
             entropy=attempted(lambda: sympy.simplify(sympy.stats.entropy(variable))),
         ),
@@ -97,7 +106,7 @@ def _symbolic(name: str, given: sympy.Expr, ends: tuple[sympy.Expr, sympy.Expr],
             expression = expression.args[0][0]
         return expression
 
-    cdf = branch(attempted(lambda: sympy.stats.cdf(variable)(x)))
+    cdf = branch(attempted(lambda: sympy.stats.cdf(variable)(x), PATIENCE))
     return Law(
         name=name,
         density=branch(given),
