@@ -133,6 +133,8 @@ class Evaluation:
             return Jet(Interval.ball(arb.pi()), _ZERO)
         if e is sympy.E:
             return Jet(Interval.ball(arb.const_e()), _ZERO)
+        if e in (sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
+            raise UndefinedError("an expression without a finite value")
         if isinstance(e, sympy.sign):
             u = e.args[0]
             sides = [side for side, when in ((1, u > 0), (-1, u < 0)) if self._truth(when)]
@@ -225,7 +227,8 @@ class Evaluation:
             if self._end is None:
                 self._end = Evaluation(Interval(end, end))
             most = self._end.of(e).value.magnitude()
-        except UndefinedError:
+        except (UndefinedError, RefusedError):
+            # What is derived from e may be beyond enclosing although e is not.
             return jet
         return Jet(value.meet(Interval(-most, most)), jet.slope)
 
@@ -281,7 +284,7 @@ class Evaluation:
         if self.box.bounded or value.bounded or not value.contains_zero():
             return jet
         for t in e.args:
-            with contextlib.suppress(UndefinedError):
+            with contextlib.suppress(UndefinedError, RefusedError):
                 factor = functools.reduce(Interval.__add__, (self.of(_ratio(u, t)).value for u in e.args))
                 value = value.meet(self.of(t).value * factor)
         return Jet(value, jet.slope)

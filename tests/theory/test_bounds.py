@@ -250,6 +250,15 @@ def test_tails_hold_beyond_their_start(start: float, power: int, rate: float, ah
         assert tail.bounded
 
 
+def test_what_a_tail_derives_may_be_beyond_enclosing() -> None:
+    """The ratios of this sum's terms hold 1/0, the sum itself does not."""
+    branch = sympy.Piecewise((x, x > 4), (0, True))
+    total = x * (branch + x**2) / (1 + sympy.exp(-x))
+    tail = Evaluation(Interval(arb(1), arb.pos_inf())).of(total).value
+    assert 0 <= tail.lo <= 1 / (1 + arb(-1).exp())
+    assert not tail.bounded
+
+
 def test_a_product_is_rounded_outwards() -> None:
     third = Interval.ball(arb(1) / 3)
     product = third * interval(3.0, 3.0)
