@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Law", "exact"]
 
 x = VARIABLE
+_BLOCK = 65_536
 
 
 def exact(value: Any) -> sympy.Expr:
@@ -177,9 +178,15 @@ class Law:
         numeric, random = self.numeric, np.random.default_rng(seed)
         if self.components:
             return _mixed(self.components, size, random)
-        # Both tails are drawn from the side where levels are fine.
-        levels, below = random.random(size) / 2 + 2.0**-54, random.random(size) < 0.5
-        return np.where(below, numeric.ppf(levels), numeric.isf(levels))
+        # Both tails are drawn from the side where levels are fine; in blocks, since a table holds its nodes for each value.
+        blocks = []
+        for start in range(0, size, _BLOCK):
+            count = min(_BLOCK, size - start)
+            levels, below = random.random(count) / 2 + 2.0**-54, random.random(count) < 0.5
+            values = np.empty(count)
+            values[below], values[~below] = numeric.ppf(levels[below]), numeric.isf(levels[~below])
+            blocks.append(values)
+        return np.concatenate(blocks)
 
     def affine(self, scale: float, location: float = 0.0) -> Law:
         """The law of scale·X + location.
