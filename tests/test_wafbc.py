@@ -32,11 +32,19 @@ CONSTRAINTS = {
 CASES = [(form, name) for form in FORMS for name in CONSTRAINTS]
 
 
+def draw(form: str, size: int) -> np.ndarray:
+    """A sample by SciPy, which knows nothing of the law's own numbers, wherever SciPy has the law."""
+    law = laws.get(form)
+    if law.source is None:
+        return law.sample(size, seed=11)
+    return law.frozen().rvs(size, random_state=np.random.default_rng(11))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("form", "constraint"), CASES)
 def test_a_million_outputs_have_the_law_of_greatest_entropy(form: str, constraint: str) -> None:
     given, law = CONSTRAINTS[constraint]
-    outputs = eafo.wafbc(form, **given)(laws.get(form).sample(1_000_000, seed=11))
+    outputs = eafo.wafbc(form, **given)(draw(form, 1_000_000))
     assert scipy.stats.kstest(outputs, law.cdf).statistic < 0.002
 
 
@@ -46,7 +54,7 @@ def test_a_million_outputs_have_the_law_of_greatest_entropy(form: str, constrain
 )
 def test_outputs_have_the_law_of_greatest_entropy(form: str, constraint: str) -> None:
     given, law = CONSTRAINTS[constraint]
-    outputs = eafo.wafbc(form, **given)(laws.get(form).sample(100_000, seed=11))
+    outputs = eafo.wafbc(form, **given)(draw(form, 100_000))
     # The 0.1 % point of the Kolmogorov distribution.
     assert scipy.stats.kstest(outputs, law.cdf).statistic < 1.95 / math.sqrt(100_000)
 

@@ -73,7 +73,8 @@ def wafbc(
         found = worst.under_range(input_law, lower, upper)
         setting, label = f"on ({lower:g}, {upper:g})", f"[{lower:g}, {upper:g}]"
         steps = _first_integral(input_law, found, lower, upper)
-    return _activation(input_law, found, (f"{setting}, {PAPER}, eq. 5", label), steps)
+        setting = f"{setting}, {PAPER}, eq. 5"
+    return _activation(input_law, found, (setting, label), steps)
 
 
 def _require_one(bounds: Any, mean: Any, variance: Any, output_mean: Any) -> None:

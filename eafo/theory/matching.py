@@ -81,7 +81,7 @@ def worst_law(activation: ActivationLike) -> Law:
     if known is not None:
         return known
     cdf = (concrete - a) / (b - a)
-    return laws.from_density(density, lower, upper, name=f"worst law of {act.name}"[:80], cdf=cdf)
+    return laws.from_density(density, lower, upper, name=f"law of {act.name}"[:80], cdf=cdf)
 
 
 def _increasing_pieces(act: Activation) -> list[Piece]:

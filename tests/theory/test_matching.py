@@ -38,7 +38,7 @@ def test_known_laws(activation, name, peer):
 
 def test_softsign_has_a_law_of_its_own():
     law = worst_law("softsign")
-    assert law.name == "worst law of softsign"
+    assert law.name == "law of softsign"
     x = np.array([-7.0, -1.0, 0.5, 20.0])
     np.testing.assert_allclose(law.numeric.pdf(x), 1 / (2 * (1 + np.abs(x)) ** 2), rtol=1e-12)
     np.testing.assert_allclose(law.numeric.cdf(x), (x / (1 + np.abs(x)) + 1) / 2, rtol=1e-12)
