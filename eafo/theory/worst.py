@@ -115,10 +115,12 @@ def under_range(law: Law, lower: float, upper: float) -> Worst:
     left = variation.general().first_integral.subs(inverse_slope, simultaneous=True)
     A, B = sympy.symbols("A B", real=True)
     a, b = _exact(lower), _exact(upper)
-    ends = _limits_of_cdf(law)
-    constants = sympy.solve([A + B * ends[0] - a, A + B * ends[1] - b], [A, B], dict=True)[0]
+    # F runs from 0 to 1.
+    constants = sympy.solve([A - a, A + B - b], [A, B], dict=True)[0]
     wanted = target(_concrete(law).numeric, "range", lower, upper)
-    closed = _range_in_closed_form(law, a, b, A + B * law.cdf_everywhere(), constants) if law.cdf else None
+    closed = None
+    if law.cdf is not None:
+        closed = _range_in_closed_form(law, a, b, A + B * law.cdf_everywhere(), constants)
     equation = sympy.Eq(left, C), A + B * sympy.Function("F")(VARIABLE), constants
     return _assembled(law, closed, _Problem(wanted, maximum_entropy.under_range(a, b), equation, (a, b)))
 
@@ -201,19 +203,6 @@ def target(law: Numbers, constraint: str, first: float, second: float = 0.0) -> 
 # -- closed forms --------------------------------------------------------------------------------------------------
 
 
-def _limits_of_cdf(law: Law) -> tuple[sympy.Expr, sympy.Expr]:
-    """F at both ends of the support, by SymPy's limits where F is known; 0 and 1 by definition where it is not."""
-    if law.cdf is None:
-        return sympy.S.Zero, sympy.S.One
-    low, high = (sympy.limit(_near(law.cdf, end), VARIABLE, end) for end in (law.lower, law.upper))
-    return low, high
-
-
-def _near(expression: sympy.Expr, end: sympy.Expr) -> sympy.Expr:
-    """The branch that holds next to an end of the line, for limits."""
-    return branch_at(expression, sympy.Integer(10) ** 9 * sympy.sign(end)) if end.is_infinite else expression
-
-
 def _range_in_closed_form(
     law: Law, a: sympy.Expr, b: sympy.Expr, general: sympy.Expr, constants: dict[sympy.Symbol, sympy.Expr]
 ) -> sympy.Expr:
@@ -282,17 +271,29 @@ def _assembled(law: Law, closed: sympy.Expr | None, problem: _Problem) -> Worst:
         closed, outside = _with_tangent(closed, law), _EDGE
     if closed is not None and unbounded and not outside and _fragile(closed, law, wanted):
         closed = None
+    if closed is not None and not _distance(law, numbers, closed, wanted, outside) <= TOLERANCE:
+        # SymPy's form is not the law's: its numbers decide.
+        closed = None
     if closed is None:
-        if law.free_symbols:
-            raise RefusedError(
-                "a worst activation without a closed form must have a law of numbers alone",
-                f"{law} with {', '.join(sorted(s.name for s in law.free_symbols))}",
-                "give the symbols their values, as in law.at(...)",
-            )
+        _require_numbers(law)
         found, outside = _approximated(numbers, wanted)
         closed = _clipped(found.expression, *problem.limits)
     error = _distance(law, numbers, closed, wanted, outside)
+    if not error <= 2 * TOLERANCE:
+        raise RefusedError(
+            f"the worst activation must agree with the law's own numbers to {2 * TOLERANCE:.0e} of its scale",
+            f"{law}: {error:.1e}",
+        )
     return Worst(closed, problem.output, *problem.equation, found, outside, error)
+
+
+def _require_numbers(law: Law) -> None:
+    if law.free_symbols:
+        raise RefusedError(
+            "a worst activation without a closed form must have a law of numbers alone",
+            f"{law} with {', '.join(sorted(s.name for s in law.free_symbols))}",
+            "give the symbols their values, as in law.at(...)",
+        )
 
 
 def _approximated(numbers: Numbers, wanted: Target) -> tuple[Rational, float]:
