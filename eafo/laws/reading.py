@@ -64,8 +64,8 @@ def get(law: LawLike, **parameters: float | sympy.Expr) -> Law:
     Args:
         law: ``"normal"``, ``"normal(0, 2)"``, ``"laplace(scale=0.5)"``, a mixture
             ``"0.5*normal(-1, 1) + 0.5*normal(1, 1)"``, any continuous law of SciPy ``"scipy.gamma(2, scale=3)"``; the path
-            of a file of samples ``"preactivations.npy"``; a frozen `scipy.stats` distribution, a continuous `sympy.stats` variable, or a `Law`, returned as it is.
-            Parameters:
+            of a file of samples ``"preactivations.npy"``; a frozen `scipy.stats` distribution, a
+            continuous `sympy.stats` variable, or a `Law`, returned as it is. Parameters:
             normal(mean, deviation), logistic(mean, scale), laplace(mean, scale), cauchy(location, scale),
             gumbel(location, scale), student_t(freedom, location, scale), uniform(lower, upper),
             exponential(scale, location), half_normal(deviation, location). Standard ones where not given; uniform on
@@ -82,24 +82,28 @@ def get(law: LawLike, **parameters: float | sympy.Expr) -> Law:
     """
     if isinstance(law, Law):
         return law
-    if isinstance(law, os.PathLike):
-        return measure(law)
-    if is_variable(law):
-        variable: Any = law
-        return from_variable(variable)
-    if is_distribution(law):
-        return from_frozen(law)
     if not isinstance(law, str):
-        raise InputError("a law must be its text form or a Law", law)
+        return _from_object(law)
     if not parameters and _is_file(law):
         return measure(law.strip())
     return _from_text(law, parameters) if parameters else _cached(law)
 
 
+def _from_object(law: Any) -> Law:
+    if isinstance(law, os.PathLike):
+        return measure(law)
+    if is_variable(law):
+        return from_variable(law)
+    if is_distribution(law):
+        return from_frozen(law)
+    raise InputError("a law must be its text form or a Law", law)
+
+
 def _is_file(text: str) -> bool:
     """A file whose name reads as a law's is none here: laws.measure takes it."""
-    call = formula.parse_call(text) if re.fullmatch(r"\s*\w+\s*", text) else None
-    return (call is None or call[0] not in FAMILIES) and is_file_name(text)
+    if text.strip() in FAMILIES:
+        return False
+    return is_file_name(text, look="(" not in text)
 
 
 @lru_cache(256)

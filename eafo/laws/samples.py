@@ -60,12 +60,12 @@ class Sample:
     atoms: tuple[tuple[float, float], ...]
 
 
-def is_file_name(text: str) -> bool:
-    """Whether a text names a file of samples: by its suffix, or since there is such a file."""
+def is_file_name(text: str, *, look: bool = True) -> bool:
+    """Whether a text names a file of samples: by its suffix, or, where one may `look`, since there is such a file."""
     if text.strip().lower().endswith(_SUFFIXES):
         return True
     try:
-        return Path(text).is_file()
+        return look and Path(text).is_file()
     except (OSError, ValueError):
         return False
 
