@@ -219,3 +219,27 @@ def test_every_step_is_told() -> None:
 def test_bad_constraints(given: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         eafo.wafbc("normal", **given)
+
+
+# -- as kernels ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["laplace", "exponential"])
+def test_rational_pieces_compile_as_any_other(form: str) -> None:
+    torch = pytest.importorskip("torch")
+    act = eafo.wafbc(form, variance=1)
+    for backend in ("aten", "cpp"):
+        assert eafo.kernels.verify(act, backend=backend, points=41).ok
+    module = eafo.nn.Module(act)
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        # Beyond it the tangent's slope itself, up to 6e4, leaves the format.
+        largest = torch.finfo(dtype).max / 6e4
+        sizes = 10.0 ** np.linspace(-30, math.log10(largest), 400)
+        x = torch.tensor(np.concatenate([-sizes, [0.0], sizes])).to(dtype).requires_grad_()
+        y = module(x)
+        (slope,) = torch.autograd.grad(y.sum(), x)
+        assert torch.isfinite(y).all()
+        assert torch.isfinite(slope).all()
+        assert (slope > 0).all()
+        order = torch.argsort(x.detach())
+        assert (torch.diff(y.detach()[order]) >= 0).all()
