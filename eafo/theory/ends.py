@@ -53,7 +53,8 @@ def at_infinity(branch: Branch, sign: int, order: int = 0, *, over_x: bool = Fal
         whole = sympy.AccumBounds(-sympy.oo, sympy.oo)
         found = found if isinstance(found, sympy.AccumBounds) else whole
         return End(math.nan, None, _oscillation(expression, found, sign))
-    near, far = (float(numeric(expression)(sign * distance)) for distance in _FAR)
+    number = numeric(expression, exact=not branch.oscillating)
+    near, far = (float(number(sign * distance)) for distance in _FAR)
     if found is not sympy.nan and found.is_number and found.is_extended_real:
         limit = float(found)
         grows = limit * far > 0 and abs(far) >= abs(near)
@@ -75,7 +76,7 @@ def _oscillation(expression: sympy.Expr, found: sympy.AccumBounds, sign: int) ->
     """Bounds that are reached: those of one sine; those of several, taken one by one, are too wide."""
     low, high = float(found.min), float(found.max)
     waves = expression.atoms(sympy.sin, sympy.cos, sympy.tan)
-    far = numeric(expression)(sign * (_FAR[1] + np.linspace(0.0, 100.0, 10_001)))
+    far = numeric(expression, exact=False)(sign * (_FAR[1] + np.linspace(0.0, 100.0, 10_001)))
     wide = np.min(far) < -_FAR[0] if math.isinf(low) else True
     wide = wide and (np.max(far) > _FAR[0] if math.isinf(high) else True)
     known = len(waves) == 1 or (math.isinf(low) and math.isinf(high))

@@ -153,7 +153,7 @@ def _examine(act: Activation, law: Law) -> Properties:
         jumps=jumps,
         kinks=kinks,
         smoothness=smoothness,
-        parity=_parity(act),
+        parity=_parity(act, parts),
         pieces=monotone(parts),
         endless=endless,
         periods=(first.period if endless[0] else math.nan, last.period if endless[1] else math.nan),
@@ -183,14 +183,20 @@ def _require_regular(act: Activation, branch: Branch) -> None:
         raise RefusedError(f"the properties of {act.name} need a function that is real and finite", where)
 
 
-def _parity(act: Activation) -> str:
-    """Odd or even to rounding, at points of many sizes; +0 and −0 are the same."""
+def _parity(act: Activation, parts: Sequence[Branch]) -> str:
+    """Odd or even: the seams mirror each other, and so do values at points of many sizes, to rounding."""
+    ends = {part.lower for part in parts[1:]}
+    if ends != {-end for end in ends}:
+        return ""
     x = np.concatenate([np.linspace(0.0, 12.0, 1201), np.geomspace(12.0, 1e4, 101)])
     right, left = act(x), act(-x)
-    scale = CLOSE * np.maximum(1.0, np.abs(right))
-    if np.all(np.abs(right + left) <= scale):
-        return "odd"
-    return "even" if np.all(np.abs(right - left) <= scale) else ""
+    close = CLOSE * np.maximum(1.0, np.abs(right))
+    for parity, mirrored in (("odd", -left), ("even", left)):
+        # An infinity equals itself, and its difference from itself is no number.
+        with np.errstate(invalid="ignore"):
+            if np.all((right == mirrored) | (np.abs(right - mirrored) <= close)):
+                return parity
+    return ""
 
 
 def _share(law: Law, parts: Sequence[Branch]) -> float:
@@ -203,7 +209,7 @@ def _fixed_points(parts: Sequence[Branch]) -> tuple[float, ...]:
     for b in parts:
         if b.expression == VARIABLE:
             continue
-        points += roots(numeric(b.expression - VARIABLE), b.grid)
+        points += roots(numeric(b.expression - VARIABLE, exact=not b.oscillating), b.grid)
         ends = [(float(e), one_sided(b, e, 0)) for e in (b.left, b.right) if e.is_finite]
         points += [at for at, value in ends if abs(float(value) - at) < CLOSE]
     inside = [(b.lower, b.upper) for b in parts if b.expression == VARIABLE]

@@ -85,12 +85,13 @@ class Branch:
     @cached_property
     def value(self) -> Callable[[Any], Any]:
         """The function, for NumPy arrays."""
-        return numeric(self.expression)
+        return numeric(self.expression, exact=not self.oscillating)
 
     @cached_property
     def slope(self) -> Callable[[Any], Any]:
         """Its derivative, for NumPy arrays."""
-        return numeric(derivative(self.expression))
+        # The cosine of a number with thousands of digits takes minutes to compute exactly.
+        return numeric(derivative(self.expression), exact=not self.oscillating)
 
     @cached_property
     def flat(self) -> bool:
@@ -174,7 +175,7 @@ class Branch:
     def steepest_points(self) -> tuple[float, ...]:
         """Where f″ changes its sign."""
         second = sympy.diff(self.expression, VARIABLE, 2)
-        return roots(numeric(second), self.grid) if second.has(VARIABLE) else ()
+        return roots(numeric(second, exact=not self.oscillating), self.grid) if second.has(VARIABLE) else ()
 
     def exact_points(self, order: int) -> tuple[sympy.Expr, ...]:
         """The roots of the derivative of this order that SymPy finds in its time, inside the interval."""

@@ -276,6 +276,15 @@ def test_saturation_under_the_law() -> None:
     assert eafo.properties("hardtanh", law="uniform(-2, 2)").saturation == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(
+    ("formula", "parity"),
+    [("sinh(x)", "odd"), ("cosh(x)", "even"), ("abs(x)", "even"), ("x*abs(x)", "odd"), ("where(x > 1e6, 1, 0)", ""),
+     ("exp(x)", ""), ("1", "even"), ("sign(x)", "odd"), ("x**2 + x", "")],
+)  # fmt: skip
+def test_parity(formula: str, parity: str) -> None:
+    assert eafo.properties(formula).parity == parity
+
+
 @pytest.mark.parametrize("power", [1, 2, 5, 8])
 def test_the_order_of_a_seam_is_found(power: int) -> None:
     assert eafo.properties(f"where(x > 1, (x - 1)**{power}, 0)").smoothness == power - 1
