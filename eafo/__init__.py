@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from eafo import kernels, laws, nn, report, search, tasks, theory
     from eafo.activation import Activation, Domain, Parameter
     from eafo.catalog import get, names
-    from eafo.derivation import Derivation, derive, wafbc
+    from eafo.derivation import Derivation, derive, from_derivative, wafbc, worst_law
     from eafo.errors import EafoError
     from eafo.kernels import emit
     from eafo.laws import Law
     from eafo.theory.entropy import of as entropy
     from eafo.theory.properties import of as properties
+    from eafo.theory.ranking import rank
 
 __version__ = "0.1.0"
 
@@ -31,17 +32,20 @@ __all__ = [
     "derive",
     "emit",
     "entropy",
+    "from_derivative",
     "get",
     "kernels",
     "laws",
     "names",
     "nn",
     "properties",
+    "rank",
     "report",
     "search",
     "tasks",
     "theory",
     "wafbc",
+    "worst_law",
 ]
 
 _HOME = {
@@ -52,7 +56,10 @@ _HOME = {
     "names": "eafo.catalog",
     "Derivation": "eafo.derivation",
     "derive": "eafo.derivation",
+    "from_derivative": "eafo.derivation",
     "wafbc": "eafo.derivation",
+    "worst_law": "eafo.derivation",
+    "rank": "eafo.theory.ranking:rank",
     "EafoError": "eafo.errors",
     "emit": "eafo.kernels",
     "Law": "eafo.laws",

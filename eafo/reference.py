@@ -119,9 +119,7 @@ def _compile(expression: sympy.Expr, names: tuple[str, ...]) -> Callable[..., An
     """An mpmath function of x and the parameters; generated symbol names, so that no user text reaches the printer."""
     safe = [sympy.Symbol(f"v{i}", real=True) for i in range(len(names) + 1)]
     by_name = dict(zip((VARIABLE.name, *names), safe, strict=True))
-    renamed = open_tails(branches(expression)).xreplace(
-        {s: by_name[s.name] for s in expression.free_symbols}
-    )
+    renamed = open_tails(branches(expression)).xreplace({s: by_name[s.name] for s in expression.free_symbols})
     # Without common subexpressions: those of a branch not taken must not be computed.
     return sympy.lambdify(safe, renamed, modules=[{TAIL.__name__: mpmath.erfc}, "mpmath"], cse=False)
 
@@ -132,14 +130,25 @@ def _tail(bounded: sympy.Expr, sign: int) -> sympy.Expr:
     return TAIL(u) if isinstance(bounded, sympy.erf) else 2 / (1 + sympy.exp(2 * u))
 
 
+def _sech_squared(total: sympy.Expr) -> sympy.Expr:
+    """Write c − c tanh² u as c/cosh² u."""
+    if len(total.args) == 2:
+        for square, other in (total.args, total.args[::-1]):
+            factor, power = square.as_independent(sympy.tanh)
+            if factor == -other and power.is_Pow and power.exp == 2 and isinstance(power.base, sympy.tanh):
+                return other / sympy.cosh(power.base.args[0]) ** 2
+    return total
+
+
 def open_tails(expression: sympy.Expr) -> sympy.Expr:
-    """Write c ± c·erf(u) and c ± c·tanh(u) as tails: hundreds of digits would be needed to see them as differences.
+    """Write c ± c·erf(u), c ± c·tanh(u) and c − c·tanh²(u) as tails: hundreds of digits would be needed to see them as differences.
 
     SymPy's own erfc cannot stand for it, since it rewrites erfc(−u) as 2 − erfc(u).
     """
 
     def absorb(total: Any) -> Any:
-        for term in total.args:
+        total = _sech_squared(total)
+        for term in total.args if total.is_Add else ():
             for factor in (f for f in sympy.Mul.make_args(term) if isinstance(f, (sympy.erf, sympy.tanh))):
                 coefficient = term / factor
                 for sign in (1, -1):

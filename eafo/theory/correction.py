@@ -1,46 +1,42 @@
-r"""The EAFO correction: from an increasing activation and an input law to the direction that changes the entropy most.
+r"""The EAFO correction: from any activation and any input law to the direction that changes the output's entropy most.
 
-With y = f⁻¹ on the branch D where f increases, steepest descent of the entropy in L²(dz) is η = −EL[y], and the
-corrected activation is the inverse of z ↦ y(z) + ε η(z) (Sun et al. 2024, eqs. 6-8). To first order in ε that is
-f(x) − ε c(x) with
+Where f increases on one interval D and nothing stands against it, the correction has the closed form of eq. 7
+(`eafo.theory.closed_form`). Elsewhere, for functions without an inverse, kinks, jumps, laws without a density in closed form,
+ends that must not move, it is the steepest direction in the span of the odd Hermite functions (`eafo.theory.projection`).
 
-    c(x) = η(f(x)) f′(x) = p(x) ( f″(x)/f′(x) − p′(x)/p(x) ),
-
-which needs no inverse. For ReLU and a normal law c = η = x e^{−x²/2}/√(2π).
-
-η must vanish where D ends inside the support of the law (the seam), and c must neither jump nor meet a kink of f,
-where EL holds a Dirac term: else the boundary term turns the descent into an ascent (ReLU × Laplace). There the
-correction is projected: steepest descent in the span of the odd Hermite functions ψ₁, ψ₃, … of L²(dx), which vanish
-at 0 and are complete on x > 0 under that condition,
-
-    c = Σ_k a_k ψ_k,   M a = d,   d_k = dH/dε of f + ε ψ_k = E[ψ_k′(X)/f′(X)],   M_kl = ∫ ψ_k ψ_l / f′ dx,
-
-where M is the inner product of L²(dz), the metric of η, written in x.
+Flat parts of f are atoms of the output. They stay atoms: what is lowered is the entropy of the output given that it is none.
+Where the differential entropy is −∞ already, as of a sigmoid under a Cauchy law, the entropy at a resolution takes its place.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import sympy
 
 from eafo.activation import VARIABLE, Activation
-from eafo.branching import Piece, derivative
-from eafo.errors import RefusedError
+from eafo.errors import InputError, RefusedError
 from eafo.laws import Law
-from eafo.theory.branch import Branch
-from eafo.theory.quadrature import QuadratureError, numeric
+from eafo.theory import closed_form, output, projection
+from eafo.theory.closed_form import METRICS, ClosedForm, Metric
+from eafo.theory.entropy import RESOLUTIONS, Measure, scale_of
+from eafo.theory.function import Direction, Part, direction
+from eafo.theory.output import Output
+from eafo.theory.projection import ODD_ORDERS, Projection
+from eafo.theory.quadrature import QuadratureError
 
-__all__ = ["ODD_ORDERS", "Correction", "correct"]
+__all__ = ["START", "Correction", "correct", "descent_slope", "monotone_range"]
 
-#: The orders of the odd Hermite functions that a correction is projected on.
-ODD_ORDERS = (1, 3, 5, 7)
-
-_CLOSE = 1e-9
+#: How far the odd Hermite functions reach; beyond it the tails of a periodic function may be folded.
+_REACH = 12.0
+_LEAST_MASS = 1e-9
+_WORST = "the output is uniform on D, so the base is the worst activation under its bounds: η = 0"
+#: Where ε starts, here and in the paper.
+START = 0.01
 
 
 @dataclass(frozen=True)
@@ -49,216 +45,181 @@ class Correction:
 
     Args:
         shape: c(x) up to its constant; it continues beyond D in the same form.
-        constant: the positive number that was taken out of c.
-        lower: D's lower end.
-        upper: D's upper end.
-        branch: f, p and D in numbers, for entropies.
-        direction: c(x) on D as it is, constant and all, before any projection.
-        projected: why the closed form could not be used; empty where it was.
-        flat: whether a flat branch of the base adjoins D.
-        residual: ‖c − its projection‖ / ‖c‖ in the metric of η, L²(dz), on D; None in closed form, where c holds a Dirac
-            term, or where c′/f′ is unbounded.
+        constant: the positive number that was taken out of c; 1 where c is a projection.
+        function: the base at its default parameters.
+        output: the law of the base's output.
+        measure: what the correction lowers.
+        metric: the metric in which it is the steepest.
+        lower: the lower end of D, where the base is not flat.
+        upper: the upper end of D.
+        flat: whether a flat part of the base adjoins D.
+        closed: the closed form, where the base and the law have one, used or not.
+        projection: how the shape was found where the closed form is not used.
+        why: why it is not used; empty where it is.
+        residual: ‖c − its projection‖ / ‖c‖ in the metric, on D; None in closed form, and where c has no finite norm.
     """
 
     shape: sympy.Expr
     constant: sympy.Expr
-    lower: sympy.Expr
-    upper: sympy.Expr
-    branch: Branch
-    direction: sympy.Expr
-    flat: bool = False
-    projected: str = ""
-    residual: float | None = None
-
-
-@dataclass(frozen=True)
-class _Part:
-    """An interval on which f and p are both smooth."""
-
     function: sympy.Expr
-    density: sympy.Expr
+    output: Output
+    measure: Measure
+    metric: Metric
     lower: float
     upper: float
+    flat: bool
+    closed: ClosedForm | None = None
+    projection: Projection | None = None
+    why: str = ""
+    residual: float | None = None
 
-    def direction(self) -> sympy.Expr:
-        """C = p (f″/f′ − p′/p), the score form."""
-        first, second = sympy.diff(self.function, VARIABLE), sympy.diff(self.function, VARIABLE, 2)
-        score = sympy.simplify(sympy.diff(self.density, VARIABLE) / self.density)
-        difference = sympy.simplify(second / first) - score
-        # Left as a sum: a common denominator would overflow where the terms do not.
-        return sympy.S.Zero if sympy.simplify(difference) == 0 else self.density * difference
+    @property
+    def increasing(self) -> bool:
+        """Whether the base increases on all of D, without a jump back."""
+        return _increases(self.output)
+
+    def at(self, epsilon: float) -> Output:
+        """The output of the base + ε·shape, the flat parts kept."""
+        return self.output.moved(direction(self.shape), epsilon)
 
 
-def increasing_pieces(base: Activation, law: Law) -> tuple[tuple[Piece, ...], bool]:
-    """The branches of `base` on which it increases, contiguous, cut to the law's support; and whether others are flat.
+def correct(
+    base: Activation,
+    law: Law,
+    *,
+    metric: Metric = "output",
+    scale_free: bool = False,
+    orders: tuple[int, ...] = ODD_ORDERS,
+) -> Correction:
+    """The correction of an activation for an input law.
+
+    Args:
+        base: any activation that is not flat throughout the law's support. Its parameters count at their defaults.
+        law: any law.
+        metric: steepest in L²(dz) (``"output"``, the paper's), L²(dx) (``"input"``) or L²(p) (``"probability"``).
+        scale_free: lower H − log σ of the output, which no rescaling changes, in place of H.
+        orders: the odd orders of the Hermite functions used where the closed form fails.
 
     Raises:
-        RefusedError: a branch decreases, a seam jumps, nothing increases, or a flat branch lies in between.
+        InputError: no such metric; an order that is even or not positive.
+        RefusedError: the base is flat wherever the law has mass; or no direction is found, and why.
+
+    >>> from eafo import catalog, laws
+    >>> correct(catalog.get("relu"), laws.get("normal")).shape
+    x*exp(-x**2/2)
     """
-    at_default = {p.symbol: sympy.Rational(repr(p.default)) for p in base.parameters}
-    concrete = (
-        Piece(*(sympy.sympify(e).xreplace(at_default) for e in (p.expression, p.lower, p.upper)))
-        for p in base.pieces()
+    if metric not in METRICS:
+        raise InputError("a metric must be one of " + ", ".join(METRICS), metric)
+    if not orders or any(n < 1 or n % 2 == 0 for n in orders):
+        raise InputError("the orders of the Hermite functions must be odd and positive", orders)
+    function = base.concrete
+    found = output.of(function, law.numeric, reach=_REACH)
+    if found.mass < _LEAST_MASS:
+        raise RefusedError(f"{base.name} must not be flat wherever the law {law} has mass")
+    try:
+        lower, upper, flat = _domain(found)
+        measure = _measure(found, scale_free)
+        made = Correction(sympy.S.Zero, sympy.S.One, function, found, measure, metric, lower, upper, flat)
+        return _steepest(base, law, made, orders)
+    except QuadratureError as error:
+        raise RefusedError(
+            f"the correction of {base.name} for the law {law} is beyond the quadrature: {error}"
+        ) from error
+
+
+def _steepest(base: Activation, law: Law, made: Correction, orders: tuple[int, ...]) -> Correction:
+    """Fill in the direction of a correction whose case is stated."""
+    why = _no_closed_form(made.output, law, made.measure)
+    closed = None if why else _closed_form(base, law, made)
+    if closed is not None:
+        why = _WORST if closed.worst else closed.obstacle
+    if closed is not None and not why:
+        constant, shape = _split(closed.direction)
+        return replace(made, shape=shape, constant=constant, closed=closed)
+    projected = projection.project(made.function, made.output, made.measure, made.metric, orders)
+    residual = None
+    if closed is not None and not closed.dirac and not closed.worst:
+        residual = projection.residual(made.output, projected, closed.direction)
+    return replace(
+        made,
+        shape=_sized(replace(made, shape=projected.shape)),
+        metric=projected.metric,
+        closed=closed,
+        projection=projected,
+        why=why,
+        residual=residual,
     )
-    pieces = [p for p in (_cut(piece, law) for piece in concrete) if p is not None]
-    for left, right in itertools.pairwise(pieces):
-        jump = float((right.expression - left.expression).subs(VARIABLE, left.upper))
-        if abs(jump) > _CLOSE:
-            raise RefusedError(
-                f"{base.name} has no entropy correction: a correction needs a continuous activation",
-                f"a jump of {jump:g} at x = {left.upper}",
-                "repair the jump first",
-            )
-    rising = [p for p in pieces if _rises(base, p, law)]
-    first, last = (pieces.index(rising[0]), pieces.index(rising[-1])) if rising else (0, -1)
-    if not rising or len(rising) != last - first + 1:
-        raise RefusedError(
-            f"{base.name} has no entropy correction: one interval on which it increases is needed", base.name
-        )
-    return tuple(rising), len(rising) < len(pieces)
 
 
-def _cut(piece: Piece, law: Law) -> Piece | None:
-    if float(piece.upper) <= float(law.lower) or float(piece.lower) >= float(law.upper):
-        return None
-    lower = piece.lower if float(piece.lower) > float(law.lower) else law.lower
-    upper = piece.upper if float(piece.upper) < float(law.upper) else law.upper
-    return Piece(piece.expression, lower, upper)
+def _sized(found: Correction) -> sympy.Expr:
+    """The shape at a size at which a step of 0.01 against it lowers what it should lower.
 
-
-def _knots(law: Law, lower: float, upper: float) -> tuple[tuple[float, ...], float]:
-    """Quantiles of the law on D, and P(X ∈ D); by the tail that does not cancel."""
-    levels = np.array([1e-9, 0.01, 0.5, 0.99, 1 - 1e-9])
-    frozen = law.frozen()
-    low, high = frozen.sf(lower), frozen.sf(upper)
-    if low < 0.5:
-        mass, points = low - high, frozen.isf(low - levels * (low - high))
-    else:
-        low, high = frozen.cdf(lower), frozen.cdf(upper)
-        mass, points = high - low, frozen.ppf(low + levels * (high - low))
-    if not mass > 0:
-        raise RefusedError(
-            f"the law {law} must have mass where the activation increases, on ({lower:g}, {upper:g})", mass
-        )
-    return tuple(float(p) for p in np.unique(points) if lower < p < upper), float(mass)
-
-
-def _rises(base: Activation, piece: Piece, law: Law) -> bool:
-    """True where the piece increases, False where it is flat."""
-    slope = sympy.diff(piece.expression, VARIABLE)
-    if slope == 0:
-        return False
-    lower, upper = float(piece.lower), float(piece.upper)
-    around = (-30.0, -1.0, 0.0, 1.0, 30.0)
-    knots = (*_knots(law, lower, upper)[0], *(a for a in around if lower < a < upper))
-    x = Branch(piece.expression, law.density, (lower, upper), knots).grid()
-    values = numeric(slope, exact=False)(x)
-    steepest = float(np.nanmax(np.abs(values)))
-    if np.any(values < -1e-12 * steepest):
-        worst = float(x[int(np.nanargmin(values))])
-        raise RefusedError(
-            f"{base.name} has no inverse, and its correction by the inverse does not exist: it must increase",
-            f"a slope of {float(np.nanmin(values)):.3g} at x = {worst:.3g}",
-            "choose an increasing activation such as relu, softplus, elu or tanh",
-        )
-    return True
-
-
-def _parts(pieces: tuple[Piece, ...], law: Law) -> list[_Part]:
-    """Cut the pieces where the law's density has a kink, and open |x| on each side."""
-    kinks = {k for a in law.density.atoms(sympy.Abs) for k in sympy.solve(a.args[0], VARIABLE)}
-    parts: list[_Part] = []
-    for piece in pieces:
-        cuts = sorted({float(k) for k in kinks if piece.lower < k < piece.upper})
-        ends = [float(piece.lower), *cuts, float(piece.upper)]
-        for lower, upper in itertools.pairwise(ends):
-            middle = _between(lower, upper)
-            parts.append(
-                _Part(_without_abs(piece.expression, middle), _without_abs(law.density, middle), lower, upper)
-            )
-    return parts
-
-
-def _between(lower: float, upper: float) -> float:
-    if math.isfinite(lower) and math.isfinite(upper):
-        return (lower + upper) / 2
-    return lower + 1.0 if math.isfinite(lower) else (upper - 1.0 if math.isfinite(upper) else 0.0)
-
-
-def _without_abs(expression: sympy.Expr, point: float) -> sympy.Expr:
-    return expression.replace(sympy.Abs, lambda u: u if float(u.subs(VARIABLE, point)) > 0 else -u)
-
-
-def _at(expression: sympy.Expr, point: float) -> float:
-    value = expression.subs(VARIABLE, sympy.nsimplify(point)).evalf()
-    return float(value) if value.is_real else math.inf
-
-
-def _kink(parts: list[_Part]) -> str:
-    for left, right in itertools.pairwise(parts):
-        slopes = [_at(sympy.diff(p.function, VARIABLE), left.upper) for p in (left, right)]
-        if abs(slopes[1] - slopes[0]) > _CLOSE * max(map(abs, slopes)):
-            return (
-                f"f′ jumps by {slopes[1] - slopes[0]:.4g} at x = {left.upper:g}, where EL holds a Dirac term"
-            )
-    return ""
-
-
-def _obstacle(parts: list[_Part], directions: list[sympy.Expr], law: Law, close: float) -> str:
-    """Why the closed form cannot be used; empty where it can. Values of c below `close` count as zero."""
-    for end, part, c in (
-        (parts[0].lower, parts[0], directions[0]),
-        (parts[-1].upper, parts[-1], directions[-1]),
-    ):
-        if math.isfinite(end) and abs(value := _at(c, end)) > close:
-            return (
-                f"η does not vanish at the seam x = {end:g} (c = {value:.4g}): the branch would lose its end"
-            )
-        if math.isfinite(end) and _at(part.density, end) > 0 and end in (float(law.lower), float(law.upper)):
-            return f"the density does not vanish at the support's end x = {end:g}"
-    for part, pair in zip(parts, itertools.pairwise(directions), strict=False):
-        values = [_at(c, part.upper) for c in pair]
-        if abs(values[1] - values[0]) > close:
-            return f"c jumps by {values[1] - values[0]:.4g} at x = {part.upper:g}"
-    return _unbounded(parts, directions)
-
-
-def _unbounded(parts: list[_Part], directions: list[sympy.Expr]) -> str:
-    """Whether c′/f′ grows without bound, so that no ε ≠ 0 leaves the activation increasing."""
-    for part, c, sign in ((parts[0], directions[0], -1), (parts[-1], directions[-1], 1)):
-        if math.isfinite(part.lower if sign < 0 else part.upper):
-            continue
-        ratio = sympy.diff(c, VARIABLE) / sympy.diff(part.function, VARIABLE)
-        near, far = (abs(ratio.subs(VARIABLE, sign * sympy.Integer(n)).evalf(40)) for n in (40, 80))
-        if far > 1e3 * (1 + near) or not far.is_finite:
-            return "c′/f′ grows without bound: no step along c, however small, would leave the activation increasing"
-    return ""
-
-
-def hermite_function(order: int) -> sympy.Expr:
-    """ψ_n(x) = H_n(x) e^{−x²/2} / √(2ⁿ n! √π), orthonormal in L²(dx).
-
-    >>> hermite_function(1)
-    sqrt(2)*x*exp(-x**2/2)/pi**(1/4)
+    Smaller where the linear range is short; larger where the entropy has a cusp, as where folds of equal height part (a sine).
     """
-    norm = sympy.sqrt(2**order * sympy.factorial(order) * sympy.sqrt(sympy.pi))
-    return sympy.hermite(order, VARIABLE) * sympy.exp(-(VARIABLE**2) / 2) / norm
+    now = found.measure.of(found.output)
+    for power in (0, -1, -2, -3, -4, 1, 2):
+        shape = found.shape * sympy.Integer(10) ** power
+        if found.measure.of(found.output.moved(direction(shape), -START)) < now:
+            return shape
+    raise RefusedError("no step against the projected correction, from 1e-6 to 1, lowers the entropy")
 
 
-def _project(branch: Branch, orders: tuple[int, ...]) -> sympy.Expr:
-    """Steepest ascent of the entropy within the span, in L²(dz): an odd polynomial times e^{−x²/2}."""
-    basis = [hermite_function(n) for n in orders]
-    slopes = [branch.mass * branch.slope(psi) for psi in basis]
-    gram = np.empty((len(basis), len(basis)))
-    for i, j in np.ndindex(*gram.shape):
-        if i <= j:
-            gram[i, j] = gram[j, i] = branch.inner(basis[i], basis[j])
-    weights = np.linalg.solve(gram, slopes)
-    return sum((_decimal(w, 15) * psi for w, psi in zip(weights, basis, strict=True)), sympy.S.Zero)
+def _measure(found: Output, scale_free: bool) -> Measure:
+    """H, or H at bf16's step of the output's scale where H is −∞."""
+    value = Measure(scale_free).of(found)
+    if math.isfinite(value):
+        return Measure(scale_free)
+    return Measure(scale_free, float(f"{RESOLUTIONS['bf16'] * scale_of(found, atoms=False):.3g}"))
 
 
-def _decimal(value: float, digits: int) -> sympy.Rational:
-    return sympy.Rational(f"{value:.{digits}g}")
+def _domain(found: Output) -> tuple[float, float, bool]:
+    """The hull of the sheets, out to the law's own ends, and whether a flat part lies in the support."""
+    law = found.law
+    free = [p for p in found.parts if not p.flat and p.upper > law.lower and p.lower < law.upper]
+    flat = any(p.flat and p.upper > law.lower and p.lower < law.upper for p in found.parts)
+    return max(free[0].lower, law.lower), min(free[-1].upper, law.upper), flat
+
+
+def _increases(found: Output) -> bool:
+    """Whether f increases from sheet to sheet, its values not overlapping, without a jump."""
+    rising = all(s.rising for s in found.sheets)
+    return rising and all(
+        a.upper == b.lower and abs(b.below - a.above) <= 1e-9 * max(1.0, abs(a.above))
+        for a, b in itertools.pairwise(found.sheets)
+    )
+
+
+def _no_closed_form(found: Output, law: Law, measure: Measure) -> str:
+    """Why there is none to look for."""
+    if measure.resolution is not None:
+        return "the differential entropy of the output is −∞: the law's tail is too heavy for the slope"
+    if not _increases(found):
+        turns = [
+            a.upper
+            for a, b in itertools.pairwise(found.sheets)
+            if a.rising != b.rising and a.upper == b.lower
+        ]
+        at = (
+            f"it turns at x = {', '.join(f'{t:.4g}' for t in turns[:3])}"
+            if turns
+            else "its sheets jump or overlap"
+        )
+        return f"f has no inverse: {at}"
+    if law.density is None:
+        return "the law has no density in closed form"
+    if found.law is not law.numeric:
+        return "the law's tail is folded onto a period of f"
+    return ""
+
+
+def _closed_form(base: Activation, law: Law, made: Correction) -> ClosedForm:
+    output, normal = made.output, None
+    if made.measure.scale_free:
+        mean = output.moment(1, atoms=False)
+        normal = mean, output.moment(2, mean, atoms=False)
+    points = np.concatenate([c.nodes.x for c in output.cells])
+    pieces = closed_form.contiguous(base, law, made.lower, made.upper)
+    return closed_form.find(pieces, law, points, made.metric, normal)
 
 
 def _split(expression: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
@@ -269,126 +230,47 @@ def _split(expression: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
     return constant, shape
 
 
-def correct(base: Activation, law: Law, orders: tuple[int, ...] = ODD_ORDERS) -> Correction:
-    """The correction of an activation for an input law.
-
-    Args:
-        base: continuous; increasing on one interval and flat elsewhere. Its parameters count at their defaults.
-        law: the input law.
-        orders: the odd orders of the Hermite functions used where the closed form fails.
-
-    Raises:
-        RefusedError: `base` is not such a function; it is the worst one already (c = 0); or no correction keeps its ends.
-
-    >>> from eafo import catalog, laws
-    >>> correct(catalog.get("relu"), laws.get("normal")).shape
-    x*exp(-x**2/2)
-    """
-    pieces, flat = increasing_pieces(base, law)
-    parts = _parts(pieces, law)
-    directions = [part.direction() for part in parts]
-    ends = (parts[0].lower, *(p.upper for p in parts))
-    knots, mass = _knots(law, ends[0], ends[-1])
-    function, density = (
-        _join(parts, values) for values in zip(*((p.function, p.density) for p in parts), strict=True)
-    )
-    knots, mass = _knots(law, ends[0], ends[-1])
-    branch = Branch(function, density, ends, knots, mass)
-    direction, ends_of_d = _join(parts, directions), (pieces[0].lower, pieces[-1].upper)
-    _require_entropy(base, law, branch)
-    kink = _kink(parts)
-    if not kink and all(c == 0 for c in directions):
-        raise RefusedError(
-            f"{base.name} cannot be corrected for the law {law}: its output is uniform there already, so it is the worst "
-            "activation under its bounds (η = 0)",
-        )
-    largest = float(np.nanmax(np.abs(numeric(direction, exact=False)(branch.grid()))))
-    why = kink or _obstacle(parts, directions, law, _CLOSE * largest)
-    if not why:
-        constant, shape = _split(direction)
-        return Correction(shape, constant, *ends_of_d, branch, direction, flat)
-    if any(math.isfinite(end) and end != 0.0 for end in (ends[0], ends[-1])):
-        raise RefusedError(
-            f"{base.name} cannot be corrected for the law {law}: {why}; odd Hermite functions keep a seam at 0 alone"
-        )
-    try:
-        projection = _project(branch, orders)
-    except QuadratureError as error:
-        raise RefusedError(
-            f"{base.name} cannot be corrected for the law {law}: {why}, and the first variation along the Hermite functions "
-            "diverges: the slope vanishes at an end, or faster than the law's tail"
-        ) from error
-    undefined = kink or _unbounded(parts, directions)
-    residual = None if undefined else _residual(branch, direction, projection)
-    constant, shape = _leading(projection)
-    return Correction(shape, constant, *ends_of_d, branch, direction, flat, why, residual)
+def descent_slope(found: Correction) -> float:
+    """The measure's dJ/dε at ε = 0 along the base + ε·shape: positive, since −c is the descent; 0 at a worst activation."""
+    if found.projection is not None and found.projection.second_order:
+        return 0.0
+    return projection.slope(found.output, found.measure, direction(found.shape))
 
 
-def _require_entropy(base: Activation, law: Law, branch: Branch) -> None:
-    try:
-        branch.entropy()
-    except QuadratureError as error:
-        raise RefusedError(
-            f"{base.name} cannot be corrected for the law {law}: the entropy of its output is not finite, since the law's tail "
-            "is too heavy for its slope"
-        ) from error
-
-
-def _leading(projection: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
-    """Take out the modulus of the linear coefficient, so that the shape starts as ±x e^{−x²/2}; six digits each."""
-    gaussian = sympy.exp(-(VARIABLE**2) / 2)
-    polynomial = sympy.Poly(sympy.expand(projection / gaussian).evalf(17), VARIABLE)
-    scale = abs(float(polynomial.coeff_monomial(VARIABLE))) or 1.0
-    ratios = {power: float(c) / scale for (power,), c in polynomial.terms()}
-    terms = [_decimal(r, 6) * VARIABLE**n for n, r in ratios.items() if abs(r) > _CLOSE]
-    return _decimal(scale, 10), sympy.factor_terms(sum(terms, sympy.S.Zero)) * gaussian
-
-
-def _join(parts: list[_Part], values: Sequence[sympy.Expr]) -> sympy.Expr:
-    """One expression over all parts; the outer ones continue to infinity."""
-    result = values[-1]
-    for part, value in zip(reversed(parts[:-1]), reversed(values[:-1]), strict=True):
-        if value != result:
-            result = sympy.Piecewise((value, sympy.nsimplify(part.upper) > VARIABLE), (result, True))
-    return sympy.piecewise_fold(result)
-
-
-def _residual(branch: Branch, direction: sympy.Expr, projection: sympy.Expr) -> float:
-    """‖c − projection‖ / ‖c‖ in L²(dz) on D."""
-    missed = direction - projection
-    return math.sqrt(branch.inner(missed, missed) / branch.inner(direction, direction))
-
-
-def descent_slope(correction: Correction) -> float:
-    """dH/dε at ε = 0 of f + ε·shape on the branch: positive, since −c is the descent."""
-    return correction.branch.slope(correction.shape)
-
-
-def monotone_range(correction: Correction) -> tuple[float, float]:
-    """The ε for which f + ε·shape is increasing on D, as the reciprocals of the extremes of shape′/f′.
+def monotone_range(found: Correction) -> tuple[float, float] | None:
+    """The ε for which f + ε·shape increases on D, as the reciprocals of the extremes of shape′/f′; None where f does not.
 
     >>> from eafo import catalog, laws
     >>> low, high = monotone_range(correct(catalog.get("relu"), laws.get("normal")))
     >>> round(low, 9), round(high, 9)
     (-1.0, 2.240844535)
     """
+    if not found.increasing:
+        return None
+    phi = direction(found.shape)
+    least, greatest = 0.0, 0.0
+    for sheet in found.output.sheets:
+        near = np.linspace(max(sheet.lower, -30.0), min(sheet.upper, 30.0), 6001)
+        x = np.union1d(sheet.x, near[(near > sheet.lower) & (near < sheet.upper)])
+        least = min(least, _lowest(sheet.part, phi, x, 1.0))
+        greatest = max(greatest, -_lowest(sheet.part, phi, x, -1.0))
+    return (-1 / greatest if greatest > 0 else -math.inf, -1 / least if least < 0 else math.inf)
+
+
+def _lowest(part: Part, phi: Direction, x: npt.NDArray[np.float64], sign: float) -> float:
+    """The least sign·φ′/f′ on an interval, refined between its points."""
     from scipy.optimize import minimize_scalar  # noqa: PLC0415 - slow to load, and needed here alone
 
-    branch = correction.branch
-    ratio = numeric(derivative(correction.shape) / branch.slope_of_function, exact=False)
-    # Beside the law's own scale, that of the Hermite functions around 0.
-    near = np.linspace(-30, 30, 6001)
-    x = np.union1d(branch.grid(1001), near[(near > branch.ends[0]) & (near < branch.ends[-1])])
+    def ratio(t: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        at = np.asarray(t, np.float64)
+        with np.errstate(all="ignore"):
+            return np.asarray(sign * phi.slope(at) / part.slope(at))
+
     x = x[np.isfinite(ratio(x))]
     values = ratio(x)
-    extremes: list[float] = []
-    for sign in (-1.0, 1.0):
-        i = int(np.nanargmin(sign * values))
-        around = (float(x[max(i - 1, 0)]), float(x[min(i + 1, len(x) - 1)]))
-        best = minimize_scalar(
-            lambda t, s=sign: s * float(ratio(t)), bounds=around, method="bounded", options={"xatol": 1e-12}
-        )
-        ends = [sign * float(ratio(e)) for e in branch.ends if math.isfinite(e) and math.isfinite(ratio(e))]
-        extremes.append(sign * min(best.fun, *ends, float(sign * values[i])))
-    greatest, least = map(float, extremes)
-    return (-1 / greatest if greatest > 0 else -math.inf, -1 / least if least < 0 else math.inf)
+    i = int(np.argmin(values))
+    around = (float(x[max(i - 1, 0)]), float(x[min(i + 1, len(x) - 1)]))
+    best = minimize_scalar(
+        lambda t: float(ratio(t)), bounds=around, method="bounded", options={"xatol": 1e-12}
+    )
+    return min(float(best.fun), float(values[i]))

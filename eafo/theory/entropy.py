@@ -27,7 +27,7 @@ from eafo.theory.nodes import Mean
 from eafo.theory.output import Atom, Output
 from eafo.theory.quadrature import QuadratureError
 
-__all__ = ["RESOLUTIONS", "Entropy", "at_resolution", "of", "scale_of"]
+__all__ = ["RESOLUTIONS", "Entropy", "Measure", "at_resolution", "conditional", "mixed", "of", "scale_of"]
 
 #: The step of a number format at 1: of the output's scale, the step at which it stores the output.
 RESOLUTIONS = {"fp16": 2.0**-10, "bf16": 2.0**-7, "fp8": 2.0**-3}
@@ -127,20 +127,33 @@ def conditional(output: Output) -> float:
     return -output.log_likelihood.value / output.mass + math.log(output.mass)
 
 
-def scale_of(output: Output) -> float:
-    """The standard deviation; half the width of the central 68.27 % where it is not finite."""
+def scale_of(output: Output, *, atoms: bool = True) -> float:
+    """The standard deviation; half the width of the central 68.27 % where it is not finite.
+
+    Args:
+        output: the law of f(X).
+        atoms: whether of the whole output, or given that it is no atom.
+    """
     try:
-        mean = output.moment(1)
-        variance = output.moment(2, mean) if math.isfinite(mean) else math.inf
+        mean = output.moment(1, atoms=atoms)
+        variance = output.moment(2, mean, atoms=atoms) if math.isfinite(mean) else math.inf
     except QuadratureError:
         variance = math.inf
     if math.isfinite(variance):
         return math.sqrt(max(variance, 0.0))
-    return 0.5 * (output.quantile(_ONE_SIGMA) - output.quantile(1 - _ONE_SIGMA))
+    if atoms:
+        return 0.5 * (output.quantile(_ONE_SIGMA) - output.quantile(1 - _ONE_SIGMA))
+    z, weight = output.values
+    free = ~np.isin(z, [a.value for a in output.atoms])
+    share = np.cumsum(weight[free]) / np.sum(weight[free])
+    low, high = np.interp([1 - _ONE_SIGMA, _ONE_SIGMA], share, z[free])
+    return float(0.5 * (high - low))
 
 
 def _quantised(output: Output, resolution: float | str) -> Entropy:
     scale = scale_of(output)
+    if not (math.isfinite(scale) and scale > 0):
+        raise QuadratureError("an entropy at a resolution needs an output with a scale", scale)
     delta = _step(resolution, scale)
     value = at_resolution(output, delta)
     return Entropy(
@@ -163,7 +176,9 @@ def _step(resolution: float | str, scale: float) -> float:
             )
         return RESOLUTIONS[resolution] * scale
     if isinstance(resolution, bool) or not (math.isfinite(resolution) and resolution > 0):
-        raise InputError("a resolution must be a positive number or one of " + ", ".join(RESOLUTIONS), resolution)
+        raise InputError(
+            "a resolution must be a positive number or one of " + ", ".join(RESOLUTIONS), resolution
+        )
     return float(resolution)
 
 
@@ -175,8 +190,11 @@ def at_resolution(output: Output, delta: float, offset: float = 0.0) -> Mean:
     """
     low, high = output.quantile(_EDGE), output.quantile(1 - _EDGE)
     middle = output.quantile(0.5)
-    first = max(math.floor((low - offset) / delta), math.floor((middle - offset) / delta) - _MOST_BINS // 2)
-    last = min(math.ceil((high - offset) / delta), math.ceil((middle - offset) / delta) + _MOST_BINS // 2)
+    # In bins; far out in a heavy tail their number is no integer that a computer holds.
+    with np.errstate(over="ignore"):
+        low, middle, high = np.clip((np.array([low, middle, high]) - offset) / delta, -1e15, 1e15)
+    first = max(math.floor(low), math.floor(middle) - _MOST_BINS // 2)
+    last = min(math.ceil(high), math.ceil(middle) + _MOST_BINS // 2)
     edges = offset + delta * (np.arange(first, last + 2) - 0.5)
     probability = np.clip(np.diff(output.cdf(edges)), 0.0, 1.0)
     # P(f(X) ≤ edge) counts an atom on an edge below it: rounding half down.
@@ -188,3 +206,36 @@ def at_resolution(output: Output, delta: float, offset: float = 0.0) -> Mean:
         if np.any(outside):
             beyond += cell.nodes.mean(np.where(outside, -cell.log_density, 0.0))
     return Mean(inside + beyond.value, beyond.error + 1e-12)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a correction lowers: the entropy of the output given that it is no atom, in one of four forms.
+
+    Args:
+        scale_free: whether log of the output's scale is taken off.
+        resolution: δ, where the entropy is taken at a resolution, for an output whose differential entropy is −∞.
+    """
+
+    scale_free: bool = False
+    resolution: float | None = None
+
+    def __str__(self) -> str:
+        name = "H" if self.resolution is None else f"H_δ, δ = {self.resolution:.3g}"
+        return f"{name} − log of the scale" if self.scale_free else name
+
+    def of(self, output: Output) -> float:
+        """Its value, in nats.
+
+        Raises:
+            QuadratureError: it has none.
+        """
+        if self.resolution is None:
+            value = conditional(output)
+        else:
+            # The mean over four offsets: a bin's edge that passes a fold of f leaves less of a mark.
+            quarter = self.resolution / 4
+            value = float(
+                np.mean([at_resolution(output, self.resolution, k * quarter).value for k in range(4)])
+            )
+        return value - math.log(scale_of(output, atoms=False)) if self.scale_free else value

@@ -109,5 +109,7 @@ def _wrapped(law: Numbers, start: float, period: float) -> Chebyshev:
     found = Chebyshev.interpolate(density, _DEGREE, domain=[start, start + period])
     size = np.abs(found.coef)
     if not size[-4:].max() <= _SMOOTH * max(size.max(), 1e-300):
-        raise QuadratureError("the tail of a law must be smooth on the scale of the function's period", period)
+        raise QuadratureError(
+            "the tail of a law must be smooth on the scale of the function's period", period
+        )
     return found

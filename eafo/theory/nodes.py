@@ -7,6 +7,7 @@ integrable singularity at a panel's end. Every cut of the caller's (a seam, a cr
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ __all__ = ["Mean", "Nodes", "between"]
 FloatArray = npt.NDArray[np.float64]
 
 _PANELS = (np.log(2.0), 1.3, 2.2, 3.5, 5.5, 9.0, 15.0, 26.0, 50.0, 120.0, 300.0)
+#: Under a heavy tail a panel is cut here too, so that what happens at the scale of 1 is seen.
+_NEAR = np.linspace(-9.0, 9.0, 13)
 #: A convergent integral has nothing left so far out: e^{−120} of the probability.
 _FAR = _PANELS[-2]
 _STEP, _REACH = 1 / 8, 3.25
@@ -98,7 +101,9 @@ def between(law: Numbers, lower: float, upper: float) -> Nodes:
     return Nodes(inside, weight, coarse, far)
 
 
-def _side(law: Numbers, lower: float, upper: float, *, below: bool) -> list[tuple[FloatArray, ...]]:
+def _side(
+    law: Numbers, lower: float, upper: float, *, below: bool
+) -> list[tuple[FloatArray, FloatArray, FloatArray, npt.NDArray[np.bool_]]]:
     """The panels below or above the median."""
     tail, quantile = (law.cdf, law.ppf) if below else (law.sf, law.isf)
     probabilities = np.minimum(np.asarray(tail(np.array([lower, upper])), np.float64), 0.5)
@@ -108,6 +113,16 @@ def _side(law: Numbers, lower: float, upper: float, *, below: bool) -> list[tupl
     if not first < last:
         return []
     cuts = np.array([first, *(p for p in _PANELS if first < p < last), last])
+    at = np.asarray(quantile(np.exp(-cuts)), np.float64)
+    wide = [
+        x
+        for a, b in itertools.pairwise(np.sort(np.clip(at, -_NEAR[-1], _NEAR[-1])))
+        if b - a > _NEAR[1] - _NEAR[0]
+        for x in _NEAR
+        if a < x < b
+    ]
+    if wide:
+        cuts = np.union1d(cuts, -np.log(np.asarray(tail(np.array(wide)), np.float64)))
     start, width = cuts[:-1, None], np.diff(cuts)[:, None]
     t = np.where(_ANGLES < 0, start + width * _SHARE, start + width - width * _SHARE)
     level = np.exp(-t)

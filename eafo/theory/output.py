@@ -92,6 +92,13 @@ class Sheet:
         """The supremum of f on the sheet."""
         return max(self.below, self.above)
 
+    def middle(self, a: float, b: float) -> float:
+        """A value of f well inside its range between two points of the sheet."""
+        at = self.part.value(np.array([a, b]))
+        first = self.below if a <= self.lower else float(at[0])
+        last = self.above if b >= self.upper else float(at[1])
+        return 0.5 * first + 0.5 * last
+
     def root(self, z: FloatArray) -> FloatArray:
         """X with f(x) = z, by Newton's iteration within a bracket; z outside the sheet's range goes to its end."""
         z = np.asarray(z, np.float64)
@@ -228,56 +235,69 @@ class Output:
 
     # -- densities ---------------------------------------------------------------------------------------------
 
-    def log_shares(self, z: FloatArray, sheets: Sequence[int]) -> tuple[dict[int, FloatArray], ...]:
-        """The roots on the given sheets, and log q_k there."""
-        roots = {k: self.sheets[k].root(z) for k in sheets}
-        return roots, {k: self._log_share(k, x) for k, x in roots.items()}
-
     def _log_share(self, sheet: int, x: FloatArray) -> FloatArray:
         return np.asarray(self.law.logpdf(x)) - self._log_slope(sheet, x)
 
     def _log_slope(self, sheet: int, x: FloatArray) -> FloatArray:
-        """log |f′|; at a point rounded onto a critical point that of its neighbours, which carry 1e-16 of the mass."""
+        """Log |f′|; at a point rounded onto a critical point that of its neighbours, which carry 1e-16 of the mass."""
         found = self.sheets[sheet].part.log_slope(x)
         return np.where(np.isneginf(found), -37.0, found)
 
     @cached_property
     def cells(self) -> tuple[_Cell, ...]:
         """The sheets cut at the special values, with the roots of all sheets at every node."""
-        return tuple(cell for k in range(len(self.sheets)) for cell in self._cells_of(k))
+        found = [cell for k in range(len(self.sheets)) for cell in self._cells_of(k)]
+        for i, sheet in enumerate(self.sheets):
+            # All cells at once: a call costs more than its points.
+            over = [c for c in found if i in c.logs and i != c.sheet]
+            if over:
+                ends = np.cumsum([c.z.size for c in over])[:-1]
+                roots = np.split(sheet.root(np.concatenate([c.z for c in over])), ends)
+                for cell, x in zip(over, roots, strict=True):
+                    self._enter(cell, i, x)
+        return tuple(found)
 
     def _cells_of(self, k: int) -> list[_Cell]:
+        """The cells of one sheet, with places for the sheets that lie over each."""
         sheet = self.sheets[k]
-        least, greatest = (v + s * _SAME * max(1.0, abs(v)) for v, s in ((sheet.least, 1), (sheet.greatest, -1)))
+        least, greatest = (
+            v + s * _SAME * max(1.0, abs(v)) for v, s in ((sheet.least, 1), (sheet.greatest, -1))
+        )
         inner = np.array([v for v in self.special if least < v < greatest])
-        cuts = [sheet.lower, *sorted(sheet.root(inner)), sheet.upper] if inner.size else [sheet.lower, sheet.upper]
+        cuts = (
+            [sheet.lower, *sorted(sheet.root(inner)), sheet.upper]
+            if inner.size
+            else [sheet.lower, sheet.upper]
+        )
         low, high = self._span
         found = []
         for a, b in itertools.pairwise(cuts):
             nodes = between(self.law, -math.inf if a <= low else a, math.inf if b >= high else b)
-            if not nodes.x.size:
-                continue
-            middle = float(sheet.part.value(np.array(_inside(a, b))))
-            others = [
-                i for i, s in enumerate(self.sheets) if i != k and s.least < middle < s.greatest
-            ]
-            z = sheet.part.value(nodes.x)
-            roots, logs = self.log_shares(z, others)
-            for i in others:
-                if (fold := self._fold(k, i)) is not None:
-                    # z − f(fold) is lost to rounding so near to it; x itself is not.
-                    near = np.abs(nodes.x - fold) < _NEAR_FOLD * max(1.0, abs(fold))
-                    roots[i] = np.where(near, 2 * fold - nodes.x, roots[i])
-                    logs[i] = self._log_share(i, roots[i])
-            found.append(
-                _Cell(k, nodes, z, {k: nodes.x, **roots}, {k: self._log_share(k, nodes.x), **logs})
-            )
+            if nodes.x.size:
+                middle = sheet.middle(a, b)
+                over = [i for i, s in enumerate(self.sheets) if i == k or s.least < middle < s.greatest]
+                logs = dict.fromkeys(over, np.empty(0)) | {k: self._log_share(k, nodes.x)}
+                found.append(_Cell(k, nodes, _clipped(sheet.part.value(nodes.x)), {k: nodes.x}, logs))
         return found
+
+    def _enter(self, cell: _Cell, i: int, roots: FloatArray) -> None:
+        """Put the roots of another sheet into a cell."""
+        sheet = self.sheets[i]
+        # Rounding may put z on a sheet's end, or beyond it, where it has no share.
+        inside = (cell.z > sheet.least) & (cell.z < sheet.greatest)
+        if (fold := self._fold(cell.sheet, i)) is not None:
+            # z − f(fold) is lost to rounding so near to it; x itself is not.
+            near = np.abs(cell.nodes.x - fold) < _NEAR_FOLD * max(1.0, abs(fold))
+            roots, inside = np.where(near, 2 * fold - cell.nodes.x, roots), inside | near
+        cell.roots[i] = roots
+        cell.logs[i] = np.where(inside, self._log_share(i, roots), -np.inf)
 
     def _fold(self, k: int, i: int) -> float | None:
         """The critical point inside a smooth part where two sheets meet."""
         first, second = (self.sheets[j] for j in sorted((k, i)))
-        inside = first.part is second.part and first.upper == second.lower and first.upper not in self.law.kinks
+        inside = (
+            first.part is second.part and first.upper == second.lower and first.upper not in self.law.kinks
+        )
         return first.upper if inside and first.rising != second.rising else None
 
     def density(self, z: npt.ArrayLike) -> FloatArray:
@@ -297,7 +317,10 @@ class Output:
         low, high = self._span
         for sheet in self.sheets:
             x = np.asarray(sheet.root(np.clip(at, sheet.least, sheet.greatest)))
-            ends = [-math.inf if sheet.lower <= low else sheet.lower, math.inf if sheet.upper >= high else sheet.upper]
+            ends = [
+                -math.inf if sheet.lower <= low else sheet.lower,
+                math.inf if sheet.upper >= high else sheet.upper,
+            ]
             x = np.where(at >= sheet.greatest, ends[1] if sheet.rising else ends[0], x)
             x = np.where(at <= sheet.least, ends[0] if sheet.rising else ends[1], x)
             first, last = np.asarray(self.law.cdf(np.array(ends)))
@@ -363,14 +386,16 @@ class Output:
         """E[log |f′(X)|; X on a sheet]."""
         return self._sum([self._log_slope(c.sheet, c.nodes.x) for c in self.cells])
 
-    def moment(self, power: int, centre: float = 0.0) -> float:
-        """E[(f(X) − centre)^power; X on a sheet] plus that of the atoms.
+    def moment(self, power: int, centre: float = 0.0, *, atoms: bool = True) -> float:
+        """E[(f(X) − centre)^power], of the whole output or given that it is no atom; ±inf where it diverges.
 
         Raises:
-            QuadratureError: it diverges.
+            QuadratureError: it diverges without a sign.
         """
         with np.errstate(over="ignore"):
             total = self._sum([(c.z - centre) ** power for c in self.cells]).value
+        if not atoms:
+            return total / self.mass
         return total + sum(a.probability * (a.value - centre) ** power for a in self.atoms)
 
 
@@ -387,7 +412,7 @@ def of(expression: sympy.Expr, law: Numbers, reach: float = 0.0) -> Output:
     """
     found, reach = parts(expression), max(reach, *map(abs, law.kinks), 0.0)
     left, right = (found[0], -1), (found[-1], 1)
-    folds = []
+    folds: list[tuple[float, float] | None] = []
     for part, sign in (left, right):
         if part.period is None:
             folds.append(None)
@@ -402,6 +427,11 @@ def _one_sided(part: Part) -> bool:
     return math.isfinite(part.lower) or math.isfinite(part.upper)
 
 
+def _clipped(z: FloatArray) -> FloatArray:
+    """Values that overflow far out, as the largest doubles."""
+    return np.where(np.isinf(z), np.copysign(np.finfo(np.float64).max, z), z)
+
+
 def _inside(lower: float, upper: float) -> float:
     return 0.5 * lower + 0.5 * upper
 
@@ -414,13 +444,17 @@ def _critical(part: Part, lower: float, upper: float, grid: FloatArray) -> list[
     x, signs = x[signs != 0], signs[signs != 0]
     changes = np.nonzero(signs[:-1] * signs[1:] < 0)[0]
     return [
-        float(scipy.optimize.brentq(lambda t: float(part.slope(np.array(t))), x[i], x[i + 1], xtol=1e-15, rtol=1e-15))
+        float(
+            scipy.optimize.brentq(
+                lambda t: float(part.slope(np.array(t))), x[i], x[i + 1], xtol=1e-15, rtol=1e-15
+            )
+        )
         for i in changes
     ]
 
 
 def _sheet(part: Part, lower: float, upper: float, x: FloatArray) -> Sheet:
-    z = part.value(x)
+    z = _clipped(part.value(x))
     for end, neighbour in ((0, 1), (-1, -2)):
         if not np.isfinite(z[end]):
             # A removable singularity of the formula, or an overflow far out.

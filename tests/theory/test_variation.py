@@ -8,8 +8,9 @@ import sympy
 
 from eafo import laws
 from eafo.activation import VARIABLE as x
-from eafo.theory import variation
-from eafo.theory.branch import Branch
+from eafo.theory import function, projection, variation
+from eafo.theory import output as outputs
+from eafo.theory.entropy import Measure, conditional
 from eafo.theory.variation import U, V, W, Z
 
 
@@ -49,12 +50,12 @@ def test_wafbc_solves_the_euler_lagrange_equation() -> None:
     "direction", [x * sympy.exp(-(x**2)), sympy.sin(x) * sympy.exp(-x / 2), x / (1 + x**2) ** 2]
 )
 def test_first_variation_against_differences(direction: sympy.Expr) -> None:
-    branch = Branch(x, laws.get("normal").density, (0.0, np.inf))
-    step = 1e-4
-    difference = (branch.entropy(direction, step) - branch.entropy(direction, -step)) / (2 * step)
+    output = outputs.of(sympy.Max(0, x), laws.get("normal").numeric)
+    phi, step = function.direction(direction), 1e-4
+    difference = (conditional(output.moved(phi, step)) - conditional(output.moved(phi, -step))) / (2 * step)
     # dH/dε along y → y − εφ is −∫ EL φ dz; for the identity that is −∫ p′ φ dz, conditional on the half line.
-    slope = sympy.lambdify(x, -sympy.diff(branch.density, x) * direction)
+    slope = sympy.lambdify(x, -sympy.diff(laws.get("normal").density, x) * direction)
     z = np.linspace(0, 40, 400_001)
     by_parts = np.trapezoid(slope(z), z) / 0.5
-    assert difference == pytest.approx(branch.slope(direction), rel=1e-6)
+    assert difference == pytest.approx(projection.slope(output, Measure(), phi), rel=1e-6)
     assert difference == pytest.approx(by_parts, rel=1e-6)
