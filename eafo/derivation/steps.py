@@ -285,15 +285,23 @@ def findings(found: Correction, slope: float, entropies: tuple[EntropyAt, ...]) 
     projection = found.projection
     if projection is not None and projection.second_order:
         told = [
-            "Worst already. The output is uniform on D: no step lowers the entropy to first order, and every step lowers it to "
+            "At a maximum already. No step that keeps the ends lowers the entropy to first order, and every one lowers it to "
             f"second order, for either sign of ε. In nats: {values}."
         ]
     else:
+        rate = f"d/dε of {found.measure} is {slope:.6f} > 0 at ε = 0"
+        if projection is not None and projection.differenced:
+            rate = f"{found.measure} falls by {slope * START:.6f} over a step of ε = −{START}"
+        up, now = at.get(START), at.get(0.0)
+        rises = (
+            f" and rises at the usual start, ε = +{START}"
+            if up is not None and now is not None and up > now
+            else ""
+        )
         told = [
-            f"The sign of ε. With the activation as written d/dε of {found.measure} is {slope:.6f} > 0 at ε = 0: the entropy "
-            f"falls for ε < 0 and rises at the usual start, ε = +{START}. The method asks for less entropy; the sign it gives "
-            f"(eq. 9) was absorbed into the learnable ε (eq. 10), so training decides. On D = {_interval(found)}, in nats: "
-            f"{values}."
+            f"The sign of ε. With the activation as written {rate}: the entropy falls for ε < 0{rises}. The method asks for less "
+            "entropy; the sign it gives (eq. 9) was absorbed into the learnable ε (eq. 10), so training decides. On D = "
+            f"{_interval(found)}, in nats: {values}."
         ]
     limits = corrections.monotone_range(found)
     if limits is not None:
@@ -312,7 +320,8 @@ def findings(found: Correction, slope: float, entropies: tuple[EntropyAt, ...]) 
             "output read in steps of δ."
         )
     if found.why:
-        told.append(f"Projected. {found.why[0].upper()}{found.why[1:]}, so a finite family stands in for η.")
+        # The reason may begin with a symbol, which has no capital.
+        told.append(f"Projected: {found.why}; a finite family stands in for η.")
     return tuple(told)
 
 

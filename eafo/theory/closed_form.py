@@ -117,7 +117,8 @@ def find(
     kink = _kink(parts)
     worst = not kink and all(c == 0 for c in directions)
     # Not the largest value: c may be infinite at a seam.
-    largest = 0.0 if worst else float(np.nanpercentile(np.abs(numeric(direction, exact=False)(points)), 90))
+    sizes = np.abs(numeric(direction, exact=False)(points))
+    largest = 0.0 if worst else float(np.percentile(sizes[np.isfinite(sizes)], 90))
     unbounded = "" if kink or worst else _unbounded(parts, directions)
     why = kink or ("" if worst else _obstacle(parts, directions, law, _CLOSE * largest)) or unbounded
     return ClosedForm(

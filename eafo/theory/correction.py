@@ -136,32 +136,40 @@ def _steepest(base: Activation, law: Law, made: Correction, orders: tuple[int, .
     if closed is not None and not why:
         constant, shape = _split(closed.direction)
         return replace(made, shape=shape, constant=constant, closed=closed)
-    projected = projection.project(made.function, made.output, made.measure, made.metric, orders)
-    residual = None
-    if closed is not None and not closed.dirac and not closed.worst:
-        residual = projection.residual(made.output, projected, closed.direction)
-    return replace(
-        made,
-        shape=_sized(replace(made, shape=projected.shape)),
-        metric=projected.metric,
-        closed=closed,
-        projection=projected,
-        why=why,
-        residual=residual,
+    return _projected(replace(made, closed=closed, why=why), orders)
+
+
+def _projected(made: Correction, orders: tuple[int, ...]) -> Correction:
+    """Project on the odd Hermite functions; where no step along them lowers the entropy, on f′ times them."""
+    for carried in (False, True):
+        found = projection.project(
+            made.function, made.output, made.measure, made.metric, orders, carried=carried
+        )
+        shape = None if found is None else _sized(replace(made, shape=found.shape))
+        if found is not None and shape is not None:
+            closed, residual = made.closed, None
+            if closed is not None and not closed.dirac and not closed.worst:
+                residual = projection.residual(made.output, found, closed.direction)
+            return replace(made, shape=shape, metric=found.metric, projection=found, residual=residual)
+    raise RefusedError(
+        "no step along the odd Hermite functions, of any size from 1e-6 to 1, lowers the entropy"
     )
 
 
-def _sized(found: Correction) -> sympy.Expr:
-    """The shape at a size at which a step of 0.01 against it lowers what it should lower.
+def _sized(found: Correction) -> sympy.Expr | None:
+    """The shape at a size at which a step of 0.01 against it lowers what it should lower; None where there is none.
 
     Smaller where the linear range is short; larger where the entropy has a cusp, as where folds of equal height part (a sine).
     """
     now = found.measure.of(found.output)
-    for power in (0, -1, -2, -3, -4, 1, 2):
+    for power in (0, -1, -2, 1, 2, -3, -4):
         shape = found.shape * sympy.Integer(10) ** power
-        if found.measure.of(found.output.moved(direction(shape), -START)) < now:
-            return shape
-    raise RefusedError("no step against the projected correction, from 1e-6 to 1, lowers the entropy")
+        try:
+            if found.measure.of(found.output.moved(direction(shape), -START)) < now:
+                return shape
+        except QuadratureError:
+            continue
+    return None
 
 
 def _measure(found: Output, scale_free: bool) -> Measure:
@@ -231,9 +239,15 @@ def _split(expression: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
 
 
 def descent_slope(found: Correction) -> float:
-    """The measure's dJ/dε at ε = 0 along the base + ε·shape: positive, since −c is the descent; 0 at a worst activation."""
-    if found.projection is not None and found.projection.second_order:
+    """The measure's dJ/dε at ε = 0 along the base + ε·shape: positive, since −c is the descent; 0 at a worst activation.
+
+    Where the entropy was differenced, its mean slope over a step of 0.01 against the shape.
+    """
+    made = found.projection
+    if made is not None and made.second_order:
         return 0.0
+    if made is not None and made.differenced:
+        return (found.measure.of(found.output) - found.measure.of(found.at(-START))) / START
     return projection.slope(found.output, found.measure, direction(found.shape))
 
 

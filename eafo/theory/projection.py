@@ -10,7 +10,8 @@ A the values of the φ_k at the seams that must not move: where a flat part adjo
 the metric of eq. 7, ⟨φ, ψ⟩ = ∫ φ ψ / |f′| dx; where f′ has a zero this is infinite, and L²(dx) takes its place.
 
 Where f has an inverse, d_k = E[φ_k′/f′]. Elsewhere the score is singular at the critical points of f, and H itself is
-differenced, with all its branches.
+differenced, with all its branches. There f′ ψ_n have a merit of their own: they leave every fold at its height, while the ψ_n move
+folds of equal height apart and cut new ones into a flat tail, at each of which H has a cusp.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from eafo.branching import derivative
 from eafo.errors import RefusedError
 from eafo.theory.closed_form import Metric
 from eafo.theory.entropy import Measure
-from eafo.theory.function import Direction, Part
+from eafo.theory.function import Direction, Numeric, Part
 from eafo.theory.output import Output
 from eafo.theory.quadrature import QuadratureError, numeric
 
@@ -47,6 +48,8 @@ _STEP = 1e-2
 #: The largest |φ′/f′| that the direction may have where the law has all but 1e-9 of its mass.
 _STEEPEST = 1e4
 _NOTHING = 1e-12
+_NOTHING_UPHILL = 1e-7
+_BEYOND = 1e-4
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
@@ -133,8 +136,10 @@ def project(
     measure: Measure,
     metric: Metric = "output",
     orders: tuple[int, ...] = ODD_ORDERS,
-) -> Projection:
-    """Steepest ascent of a measure of the output's entropy within the span.
+    *,
+    carried: bool = False,
+) -> Projection | None:
+    """Steepest ascent of a measure of the output's entropy within the span; None where it has no first variation there.
 
     Args:
         function: f(x), without parameters.
@@ -142,43 +147,75 @@ def project(
         measure: what ascends.
         metric: the metric asked for.
         orders: the odd orders.
+        carried: whether the functions are f′ ψ_n.
 
     Raises:
-        RefusedError: no function of the span keeps the ends, or the measure has no first variation along them.
+        RefusedError: no function of the span keeps the ends.
     """
     scale = scale_of_law(output)
-    basis = [_hermite(n, float(scale)) for n in orders]
-    slopes = _first_variations(output, measure, basis, _STEEPEST)
-    carried = slopes is None
-    if slopes is None:
+    plain = [_hermite(n, float(scale)) for n in orders]
+    # f′ ψ vanishes with f′; it is ψ, which moves x, that must keep the ends.
+    free = _free(_seams(output, plain))
+    basis = [_combined(plain, column) for column in free.T]
+    if carried:
         basis = [_carried(function, psi) for psi in basis]
-        slopes = _first_variations(output, measure, basis)
+    slopes = _first_variations(output, measure, basis, math.inf if carried else _STEEPEST)
     if slopes is None:
-        raise RefusedError("the first variation of the entropy along the odd Hermite functions must exist")
+        return None
     gram, used = _gram(output, basis, metric if measure.resolution is None else "input")
-    weights, flat = _ascent(gram, slopes, _seams(output, basis))
-    # f′ would be written out by the product rule: the polynomial is taken out first.
+    if _bounded(output):
+        # Beyond a short D the functions could grow without any cost: the norm of the whole line counts a little too.
+        gram += _BEYOND * np.linalg.eigvalsh(gram)[-1] * np.eye(len(basis))
+    found, flat = _ascent(gram, slopes)
+    weights = free @ found
     usual = 1.0 if measure.resolution is not None or carried else _typical_slope(output)
-    size = 1.0 if usual > 0.1 else usual
-    shape = _leading(weights, orders, scale) * (
-        derivative(function) if carried else sympy.Rational(f"{size:.2g}")
-    )
+    # f′ would be written out by the product rule: the polynomial stands beside it.
+    factor = derivative(function) if carried else sympy.Rational(f"{1.0 if usual > 0.1 else usual:.2g}")
+    shape = _sum(weights, orders, scale) * factor
     return Projection(
         shape, carried, used, float(scale), _differenced(output, measure), flat, tuple(map(float, weights))
     )
 
 
-def _leading(weights: FloatArray, orders: tuple[int, ...], scale: sympy.Rational) -> sympy.Expr:
-    """The sum up to a positive constant, so that it starts as ±x e^{−x²/2s²}; ten digits each."""
+def _bounded(output: Output) -> bool:
+    """Whether what is not flat ends, within the law's support, elsewhere than at 0."""
+    free = [p for p in output.parts if not p.flat]
+    ends = max(free[0].lower, output.law.lower), min(free[-1].upper, output.law.upper)
+    return any(math.isfinite(e) and e != 0.0 for e in ends)
+
+
+def _free(seams: FloatArray) -> FloatArray:
+    """The weights, one set a column, of which every combination vanishes at every seam."""
+    found = np.asarray(scipy.linalg.null_space(seams)) if seams.shape[0] else np.eye(seams.shape[1])
+    if not found.size:
+        raise RefusedError("the odd Hermite functions leave no function that keeps every seam", len(seams))
+    return found
+
+
+def _combined(basis: list[Direction], weights: FloatArray) -> Direction:
+    """Σ w_k φ_k."""
+
+    def sum_of(name: str) -> Numeric:
+        functions = [getattr(phi, name) for phi in basis]
+        return lambda x: sum(w * f(x) for w, f in zip(weights, functions, strict=True) if w)
+
+    return Direction(sum_of("value"), sum_of("slope"), sum_of("curvature"))
+
+
+def _sum(weights: FloatArray, orders: tuple[int, ...], scale: sympy.Rational) -> sympy.Expr:
+    """Σ a_k ψ_k up to a positive constant, so that its slope is 1 where it is steepest, as of x e^{−x²/2}; ten digits each."""
+    s = float(scale)
     total = np.zeros(max(orders) + 1)
     for weight, order in zip(weights, orders, strict=True):
-        norm = math.sqrt(2.0**order * math.factorial(order) * math.sqrt(math.pi) * float(scale))
+        norm = math.sqrt(2.0**order * math.factorial(order) * math.sqrt(math.pi) * s)
         power = hermite.herm2poly([0.0] * order + [1.0])
-        total[: power.size] += weight / norm * power / float(scale) ** np.arange(power.size)
+        total[: power.size] += weight / norm * power / s ** np.arange(power.size)
+    x = np.linspace(0.0, 8.0 * s, 1601)
+    slopes = sum(w * _hermite(n, s).slope(x) for w, n in zip(weights, orders, strict=True))
+    total /= float(np.max(np.abs(slopes)))
     total[np.abs(total) < _NOTHING * np.max(np.abs(total))] = 0.0
-    ratios = total / (abs(total[1]) or 1.0)
     odd = sum(
-        (sympy.Rational(f"{r:.10g}") * VARIABLE ** (n - 1) for n, r in enumerate(ratios) if n % 2 and r),
+        (sympy.Rational(f"{r:.10g}") * VARIABLE ** (n - 1) for n, r in enumerate(total) if n % 2 and r),
         sympy.S.Zero,
     )
     return VARIABLE * sympy.horner(odd, VARIABLE) * sympy.exp(-((VARIABLE / scale) ** 2) / 2)
@@ -271,7 +308,9 @@ def _along(output: Output, measure: Measure, phi: Direction, steepest: float) ->
         part = output.sheets[cell.sheet].part
         with np.errstate(all="ignore"):
             ratio = phi.slope(cell.nodes.x) / part.slope(cell.nodes.x)
-        ratio = np.where((phi.slope(cell.nodes.x) == 0) & ~np.isfinite(ratio), 0.0, ratio)
+        # Both underflow far out; a node rounded onto a zero of f′ carries next to nothing.
+        nothing = (phi.slope(cell.nodes.x) == 0) | (cell.nodes.weight < 1e-12)
+        ratio = np.where(nothing & ~np.isfinite(ratio), 0.0, ratio)
         found = cell.nodes.mean(ratio)
         if not math.isfinite(found.value) or found.error > 1e-4 * (1 + abs(found.value)):
             return None
@@ -345,17 +384,14 @@ def _seams(output: Output, basis: list[Direction]) -> FloatArray:
     return np.array(kept, np.float64).reshape(-1, len(basis))
 
 
-def _ascent(gram: FloatArray, slopes: FloatArray, seams: FloatArray) -> tuple[FloatArray, bool]:
-    """The weights, and whether the first variation vanishes, so that the plainest function that keeps the ends is taken."""
-    free = scipy.linalg.null_space(seams) if seams.size else np.eye(len(slopes))
-    if not free.size:
-        raise RefusedError("the odd Hermite functions leave no function that keeps every seam", len(seams))
+def _ascent(gram: FloatArray, slopes: FloatArray) -> tuple[FloatArray, bool]:
+    """The weights, and whether the first variation vanishes, so that the plainest function is taken."""
     # On a short interval the functions are nearly dependent; what they cannot tell apart is left out.
-    size, axes = np.linalg.eigh(free.T @ gram @ free)
+    size, axes = np.linalg.eigh(gram)
     clear = size > 1e-10 * size[-1]
-    free = free @ axes[:, clear] / np.sqrt(size[clear])
-    uphill = free.T @ slopes
+    unit = axes[:, clear] / np.sqrt(size[clear])
+    uphill = unit.T @ slopes
     steepness = float(np.linalg.norm(uphill))
-    if steepness < 1e-7:
-        return free @ (free.T @ gram[:, 0]), True
-    return free @ uphill / steepness, False
+    if steepness < _NOTHING_UPHILL:
+        return unit @ (unit.T @ gram[:, 0]), True
+    return unit @ uphill / steepness, False
