@@ -9,7 +9,7 @@ from eafo import catalog, laws, rendering
 from eafo.activation import Activation, Parameter, Provenance
 from eafo.catalog import ActivationLike
 from eafo.derivation import checks, steps
-from eafo.derivation.record import PAPER, Derivation, EntropyAt
+from eafo.derivation.record import PAPER, Derivation, Ending, EntropyAt
 from eafo.errors import RefusedError
 from eafo.laws import Law, LawLike
 from eafo.theory import correction as corrections
@@ -85,7 +85,19 @@ def _told(base: Activation, law: Law, found: Correction) -> Derivation:
         slope=slope,
         entropies=entropies,
         findings=steps.findings(found, slope, entropies),
+        ended=_ended(found),
+        why=found.why,
+        measure=str(found.measure),
+        metric=found.metric,
+        resolution=found.measure.resolution,
+        residual=found.residual,
     )
+
+
+def _ended(found: Correction) -> Ending:
+    if found.projection is None:
+        return "closed form"
+    return "maximum" if found.projection.second_order else "projection"
 
 
 def _corrected(base: Activation, law: Law, found: Correction) -> Activation:

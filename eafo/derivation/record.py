@@ -27,6 +27,9 @@ PAPER = "Sun et al. 2024, arXiv 2405.12954"
 #: How a step was found: by SymPy, or by numbers where SymPy has no closed form or did not end in time.
 Route = Literal["symbolic", "numeric"]
 
+#: How a derivation ended.
+Ending = Literal["closed form", "projection", "maximum"]
+
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
@@ -172,6 +175,13 @@ class Derivation:
         slope: dH/dε at ε = 0, positive: the entropy falls for ε < 0.
         entropies: the output entropy at some ε.
         findings: what a reader should know before using the result, a sentence or two each.
+        ended: with the ``"closed form"``, a ``"projection"`` on odd Hermite functions, or, where the base is at a maximum of
+            the entropy already and every direction lowers it to second order, at a ``"maximum"``.
+        why: why the closed form was not used; empty where it was.
+        measure: what is lowered, ``"H"`` or one of its forms.
+        metric: the metric in which the direction is the steepest; L²(dz) is ``"output"``.
+        resolution: δ, where the entropy is lowered at one.
+        residual: how much of c the projection misses, ‖c − its projection‖ / ‖c‖; None where c has no finite norm.
     """
 
     base: Activation
@@ -183,6 +193,12 @@ class Derivation:
     slope: float
     entropies: tuple[EntropyAt, ...]
     findings: tuple[str, ...]
+    ended: Ending = "closed form"
+    why: str = ""
+    measure: str = "H"
+    metric: str = "output"
+    resolution: float | None = None
+    residual: float | None = None
 
     def __repr__(self) -> str:
         return f"Derivation({self.base.name} × {self.law}: {self.activation})"
@@ -279,6 +295,12 @@ class Derivation:
             "slope": self.slope,
             "activation": json.loads(self.activation.to_json()),
             "entropies": [vars(e) for e in self.entropies],
+            "ended": self.ended,
+            "why": self.why,
+            "measure": self.measure,
+            "metric": self.metric,
+            "resolution": self.resolution,
+            "residual": self.residual,
             "steps": [
                 {
                     "name": s.name,
