@@ -23,6 +23,7 @@ for _command in (
     mathematics.derive,
     mathematics.wafbc,
     inspection.properties,
+    inspection.entropy,
     inspection.rank,
     mathematics.emit,
     trials.search,

@@ -1,9 +1,10 @@
-"""``eafo properties`` and ``eafo rank``: what an activation is like, and how the known ones compare."""
+"""``eafo properties``, ``eafo entropy`` and ``eafo rank``: what an activation is like, and how the known ones compare."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     import sympy
 
     from eafo.activation import Activation
+    from eafo.theory.entropy import Entropy
     from eafo.theory.properties import MonotonePiece, Properties
     from eafo.theory.ranking import Ranking
 
-__all__ = ["properties", "rank"]
+__all__ = ["entropy", "properties", "rank"]
 
 _MOST_PIECES = 6
 _LONGEST_FORM = 40
@@ -149,6 +151,65 @@ def _with_form(value: float, form: sympy.Expr | None) -> str:
         return number
     text = rendering.text(form).replace("-", "−")
     return number if len(text) > _LONGEST_FORM or text == number else f"{text} = {number}"
+
+
+def entropy(
+    activation: Annotated[str, typer.Argument(help="A catalog name, or formula text in x.")],
+    law: Law = "normal",
+    resolution: Annotated[
+        str | None,
+        typer.Option(
+            "--resolution",
+            metavar="STEP",
+            help="The step to which the output is read, or bf16, fp16, fp8.",
+            show_default="exact",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compute the entropy of an activation's output, with or without an inverse."""
+    from eafo import catalog, laws  # noqa: PLC0415 - SymPy takes 0.4 s
+    from eafo.theory import entropy as entropies  # noqa: PLC0415 - as above
+
+    found, input_law = catalog.get(activation), laws.get(law)
+    value = entropies.of(found, input_law, None if resolution is None else _resolution(resolution))
+    if as_json:
+        named = {"activation": found.name, "formula": str(found), "law": str(input_law)}
+        say_json(named | asdict(value) | {"atoms": [asdict(a) for a in value.atoms]})
+    else:
+        heading(f"{found.name} × {input_law}")
+        say(f"{found}\n")
+        show_entropy(value)
+
+
+def show_entropy(found: Entropy) -> None:
+    """Print the value, its kind, and what it must be read with."""
+    kinds = {
+        "differential": "differential: −∫ q log q dz",
+        "mixed": "mixed: −Σ P log P over the atoms, − ∫ q log q dz beside them",
+        "at a resolution": "of the output read to the nearest multiple of δ, plus log δ",
+    }
+    name = "H" if found.resolution is None else "H_δ"
+    lines = [(name, f"{_digits(found.value)}, {kinds[found.kind]}")]
+    if found.resolution is not None:
+        lines.append(("δ", f"{_number(found.resolution)}"))
+    lines += [(f"{name} − log scale", _digits(found.scale_free)), ("scale", _number(found.scale))]
+    if math.isfinite(found.error):
+        lines.append(("error", f"about {found.error:.0e}"))
+    for atom in sorted(found.atoms, key=lambda a: -a.probability)[:_MOST_PIECES]:
+        lines.append(("atom", f"{_number(atom.value + 0.0)}, of probability {_number(atom.probability)}"))
+    if found.atoms:
+        lines.append(("H given no atom", _digits(found.conditional)))
+    width = max(len(name) for name, _ in lines)
+    for name, text in lines:
+        say(f"{name:<{width}}  {text}")
+
+
+def _digits(value: float) -> str:
+    """An entropy to nine decimals."""
+    if math.isfinite(value):
+        return f"{value:.9f} nats".replace("-", "−")
+    return "not known" if math.isnan(value) else _number(value)
 
 
 def rank(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from eafo.cli.options import Json
-from eafo.cli.output import console, drawing, note, paragraph, say, say_json, write_text
+from eafo.cli.output import console, drawing, folded, note, paragraph, say, say_json, write_text
 from eafo.errors import BuildError, InputError
 
 if TYPE_CHECKING:
@@ -18,20 +19,41 @@ if TYPE_CHECKING:
     from eafo.derivation import Derivation
     from eafo.kernels import Verification
 
-__all__ = ["derive", "emit", "wafbc"]
+__all__ = ["Metric", "derive", "emit", "wafbc"]
 
 Law = Annotated[str, typer.Option("--law", help="The input law, for example normal or normal(0,2).")]
+
+_INDENT = 6
+_NAMES = 12
+#: A wider drawing is harder to read than its text.
+_WIDEST = 104
+
+
+class Metric(StrEnum):
+    """The metrics of steepest descent: those of `eafo.derive`."""
+
+    OUTPUT = "output"
+    INPUT = "input"
+    PROBABILITY = "probability"
 
 
 def derive(
     base: Annotated[str, typer.Argument(help="A catalog name, or formula text in x.")],
     law: Law = "normal",
+    metric: Annotated[
+        Metric,
+        typer.Option("--metric", help="Steepest descent in L²(dz), the paper's; in L²(dx); or in L²(p)."),
+    ] = Metric.OUTPUT,
+    scale_free: Annotated[
+        bool,
+        typer.Option("--scale-free", help="Lower H − log of the output's scale, which no rescaling changes."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Correct a base activation for an input law, and show each step of the derivation."""
     from eafo.derivation import derive as derive_correction  # noqa: PLC0415 - SymPy takes 0.4 s
 
-    derivation = derive_correction(base, law)
+    derivation = derive_correction(base, law, metric=metric.value, scale_free=scale_free)
     if as_json:
         say_json(derivation.to_dict())
     else:
@@ -42,9 +64,9 @@ def show_derivation(derivation: Derivation) -> None:
     """Print the steps, the result and the findings."""
     paragraph(f"{derivation.base.name} × {derivation.law}", style="bold")
     for number, step in enumerate(derivation.steps, 1):
-        paragraph(f"{number}. {step.name}", style="bold cyan", above=1)
+        paragraph(f"{number}. {step.title}", style="bold cyan", above=1)
         paragraph(step.justification, indent=3)
-        drawing(_formula(step.formula), indent=6)
+        drawing(_formula(step.formula), indent=_INDENT)
         if step.verification:
             paragraph(f"✓ {step.verification}", style="green", indent=3)
     paragraph("Result", style="bold cyan", above=1)
@@ -56,24 +78,33 @@ def show_derivation(derivation: Derivation) -> None:
 def _result(derivation: Derivation) -> list[str]:
     from eafo import rendering  # noqa: PLC0415 - as above
 
-    lines = [
-        f"correction  {rendering.text(derivation.correction)}",
-        f"constant    {rendering.text(derivation.constant)}",
-        f"activation  {derivation.activation}",
-    ]
+    lines = _named("correction", rendering.text(derivation.correction))
+    lines += _named("constant", rendering.text(derivation.constant))
+    lines += _named("activation", str(derivation.activation))
     for parameter in derivation.activation.parameters:
         kind = "learnable, starts at" if parameter.learnable else "fixed at"
-        lines.append(f"            {parameter.name} {kind} {parameter.default:g}")
+        lines.append(f"{'':{_NAMES}}{parameter.name} {kind} {parameter.default:g}")
     return lines
 
 
+def _named(name: str, text: str) -> list[str]:
+    """A formula behind its name, its further lines set under the first."""
+    first, *rest = folded(text, min(console().width - 3, _WIDEST) - _NAMES)
+    return [f"{name:{_NAMES}}{first}", *(" " * _NAMES + line for line in rest)]
+
+
 def _formula(expression: Any) -> str:
-    """The formula in two dimensions where it fits, else on one line."""
+    """The formula in two dimensions where it fits, else as text in as many lines as it needs."""
     from eafo import rendering  # noqa: PLC0415 - as above
 
+    width = min(console().width - _INDENT, _WIDEST)
     drawn = rendering.pretty(expression)
-    fits = max(map(len, drawn.splitlines())) <= console().width - 8
-    return drawn if fits else rendering.text(expression)
+    if max(map(len, drawn.splitlines())) <= width:
+        return drawn
+    left, right = expression.args if getattr(expression, "is_Equality", False) else (None, expression)
+    lead = "" if left is None else f"{rendering.text(left)} = "
+    first, *rest = folded(lead + rendering.text(right), width - 4)
+    return "\n".join([first, *("    " + line for line in rest)])
 
 
 def wafbc(  # noqa: PLR0917 - the options of a command

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ __all__ = [
     "Interrupted",
     "console",
     "drawing",
+    "folded",
     "heading",
     "interruptible",
     "make_directory",
@@ -98,6 +100,25 @@ def drawing(text: str, *, indent: int) -> None:
     """Print a formula of several lines as it is, with a blank line above and below."""
     lines = (" " * indent + line for line in text.splitlines())
     say("\n" + "\n".join(line.rstrip() for line in lines) + "\n")
+
+
+def folded(formula: str, width: int) -> list[str]:
+    """A formula's text in lines of at most `width` characters, as far as its sums and arguments allow.
+
+    >>> folded("0.5*x*exp(-x**2/2) + max(0, x)", 20)
+    ['0.5*x*exp(-x**2/2)', '+ max(0, x)']
+    >>> folded("where(x > 0, x*(1 + x*(2 + x)), 0)", 20)
+    ['where(x > 0, x*(1', '+ x*(2 + x)), 0)']
+    """
+    width = min(max(width, 20), _LONGEST_LINE)
+    lines: list[str] = []
+    # Before a sum's sign, behind a comma.
+    for part in re.split(r" (?=[-+] )|(?<=,) ", formula):
+        if lines and len(lines[-1]) + 1 + len(part) <= width:
+            lines[-1] += f" {part}"
+        else:
+            lines.append(part)
+    return lines
 
 
 def heading(text: str) -> None:

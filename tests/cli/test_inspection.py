@@ -1,4 +1,4 @@
-"""`eafo properties` and `eafo rank`: the page, the table, the JSON, the figure."""
+"""`eafo properties`, `eafo entropy` and `eafo rank`: the page, the table, the JSON, the figure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import pytest
 
 from eafo import catalog
+from eafo.theory import entropy as entropies
 
 
 def test_properties_tells_where_sinerelu_jumps(eafo):
@@ -71,8 +72,47 @@ def test_rank_as_json(eafo):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        # Known to 30 digits by mpmath.
+        (["silu"], ["H              0.108338274 nats, differential: −∫ q log q dz"]),
+        (["softplus"], ["H              0.612879350 nats"]),
+        (["relu"], ["1.056042857 nats, mixed", "atom             0, of probability 0.5", "0.725791353 nats"]),
+        (["relu", "--resolution", "0.01"], ["H_δ ", "δ                0.01"]),
+        (["sigmoid", "--law", "cauchy"], ["sigmoid × cauchy", "H              −∞"]),
+        (["sign(x)"], ["0.693147181 nats, mixed", "H given no atom  not known"]),
+    ],
+)
+def test_entropy_tells_value_kind_and_atoms(eafo, arguments, lines):
+    ran = eafo("entropy", *arguments)
+    assert (ran.status, ran.err) == (0, "")
+    for line in lines:
+        assert line in ran.out
+
+
+@pytest.mark.parametrize("resolution", [None, "bf16", "0.01"])
+def test_entropy_as_json_is_what_the_library_computes(eafo, resolution):
+    asked = [] if resolution is None else ["--resolution", resolution]
+    document = eafo("entropy", "hardtanh", "--law", "logistic", *asked, "--json").document
+    found = entropies.of("hardtanh", "logistic", 0.01 if resolution == "0.01" else resolution)
+    assert document["value"] == found.value
+    assert document["scale_free"] == found.scale_free
+    assert document["resolution"] == found.resolution
+    assert document["kind"] == found.kind
+    assert [a["value"] for a in document["atoms"]] == [-1.0, 1.0]
+    assert document["atoms"][0]["probability"] == pytest.approx(1 / (1 + math.e), rel=1e-12)
+    assert document["formula"] == "min(1, max(-1, x))"
+    assert document["law"] == "logistic"
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["entropy", "nosuch"], "an activation must be a catalog name or a formula, but got 'nosuch'"),
+        (["entropy", "relu", "--law", "nosuch"], "a law must be"),
+        (["entropy", "relu", "--resolution", "fp4"], "a resolution must be a positive number or one of"),
+        (["entropy", "relu", "--resolution", "0"], "a resolution must be a positive number or one of"),
+        (["entropy", "relu", "--resolution", "nan"], "a resolution must be a positive number or one of"),
         (["properties", "nosuch"], "an activation must be a catalog name or a formula, but got 'nosuch'"),
         (["properties", "1/x"], "real and finite, but got 'a pole at x = 0'"),
         (["properties", "relu", "--law", "nosuch"], "a law must be"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import scipy.stats
 
 from eafo import catalog, formula, kernels
 from eafo.activation import Activation
+from eafo.derivation import derive as eafo_derive
 
 
 def test_derive_gives_the_published_correction(eafo):
@@ -21,9 +24,11 @@ def test_derive_gives_the_published_correction(eafo):
     assert np.allclose(formula_of(made)(points), crrelu(points), rtol=1e-14, atol=0)
 
 
-def formula_of(document: dict) -> Activation:
-    import json
+def eafo_text(base: str) -> str:
+    return str(eafo_derive(base).activation)
 
+
+def formula_of(document: dict) -> Activation:
     return Activation.from_json(json.dumps(document))
 
 
@@ -46,6 +51,42 @@ def test_derive_shows_the_steps(eafo):
     for step in eafo("derive", "relu", "--json").document["steps"]:
         assert step["name"] in shown.out
     assert "x*exp(-x**2/2)" in shown.out
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--metric", "input"], ["--metric", "probability"], ["--scale-free"]]
+)
+def test_derive_takes_a_metric_and_the_scale_free_measure(eafo, arguments):
+    found = eafo("derive", "softplus", *arguments, "--json").document
+    metric = arguments[1] if "--metric" in arguments else "output"
+    peer = eafo_derive("softplus", metric=metric, scale_free="--scale-free" in arguments)
+    assert found == json.loads(json.dumps(peer.to_dict()))
+    assert (found["correction"] == str(eafo_derive("softplus").correction)) == (not arguments)
+
+
+def test_derive_says_which_steps_are_numerical(eafo):
+    shown = eafo("derive", "gelu").out
+    assert "7. Projection (numerical)" in shown
+    assert "Base activation (numerical)" not in shown
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_long_formulas_stay_readable(eafo, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = eafo("derive", "gelu").out.splitlines()
+    assert max(map(len, lines)) <= min(columns, 110)
+    text = " ".join(" ".join(lines).split())
+    # Nothing is lost on the way: the formula stands there whole, in one line or in many.
+    assert f"activation {' '.join(eafo_text('gelu').split())}" in text
+    if columns == 60:
+        assert sum(line.startswith("          + x**2*(") for line in lines) > 2
+
+
+def test_derive_refuses_an_unknown_metric(eafo):
+    ran = eafo("derive", "relu", "--metric", "euclidean")
+    assert ran.status == 2
+    assert ran.out == ""
+    assert "'output', 'input', 'probability'" in ran.err
 
 
 def test_derive_takes_a_formula_and_a_law_with_parameters(eafo):

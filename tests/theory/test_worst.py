@@ -75,6 +75,23 @@ def test_every_step_is_told() -> None:
     assert "sigmoid" in steps[-1]
 
 
+def test_a_measured_law_of_many_features_gets_a_coarser_formula() -> None:
+    layer = laws.get(
+        "0.3*normal(-3.5, 0.5) + 0.1*normal(-7, 0.8) + 0.35*normal(0.5, 2) + 0.25*normal(4, 1.5)"
+    )
+    measured = laws.measure(layer.sample(50_000, seed=0), "spline")
+    found = worst.under_range(measured, 0, 1)
+    assert found.approximation is not None
+    # No formula of readable length reaches 1e-6; the one that is found says how far it comes.
+    assert worst.TOLERANCE < found.error < 20 * worst.TOLERANCE
+    assert len(str(found.expression)) < 4000
+    points = measured.numeric.ppf(np.linspace(1e-4, 1 - 1e-4, 1001))
+    made = eafo.wafbc(measured)
+    assert np.max(np.abs(made(points) - measured.numeric.cdf(points))) < 2 * found.error
+    assert np.all(np.diff(made(points)) > 0)
+    assert "no closed form" in made.provenance.steps[-2]
+
+
 @pytest.mark.parametrize(
     "bounds", [(1, 0), (1, 1), (0, math.inf), (math.nan, 1), (0, 1e-320), (-1e308, 1e308), (0,), "ab", 3]
 )
