@@ -4,8 +4,8 @@ The fall is measured by a route that shares nothing with the derivation: values 
 sample of the law, and the entropy of the sample by m-spacings, or at a resolution by counting; both activations on the same
 points, so that the difference is known far better than either entropy. Writes results/catalog_by_laws.csv. Run on one core:
 
-    python derivations/catalog_by_laws.py                 # all of it, minutes
-    python derivations/catalog_by_laws.py relu normal     # one pair
+    python derivations/benchmark/catalog_by_laws.py                 # all of it, minutes
+    python derivations/benchmark/catalog_by_laws.py relu normal     # one pair
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LAWS = (
     "half_normal",
     "0.5*normal(-1,1)+0.5*normal(1,1)",
 )
-RESULTS = Path(__file__).parent / "results" / "catalog_by_laws.csv"
+RESULTS = Path(__file__).parents[1] / "results" / "catalog_by_laws.csv"
 SIZE, ROUNDS = 100_000, 8
 #: Steps along the correction that are tried, from small to large: a fall to second order shows in a large one alone.
 STEPS = (0.01, 0.03, 0.1, 0.3, 1.0)
@@ -88,8 +88,8 @@ def examine(name: str, text: str) -> Row:
     begin = time.perf_counter()
     try:
         found = eafo.derive(name, law)
-    except EafoError as error:
-        return Row(name, text, "refused", str(error), "", 0.0, 0.0, 0.0, False, time.perf_counter() - begin)
+    except EafoError as refusal:
+        return Row(name, text, "refused", str(refusal), "", 0.0, 0.0, 0.0, False, time.perf_counter() - begin)
     seconds = time.perf_counter() - begin
     drawn = samples(law)
     for step in STEPS:
