@@ -83,12 +83,18 @@ class _Part:
         # −f′ s(f). Left as a sum: a common denominator would overflow where the terms do not.
         bent = _simplified(second / first) - score
         if normal is not None:
-            mean, variance = (sympy.Rational(f"{v:.12g}") for v in normal)
+            mean, variance = _rounded(*normal)
             bent -= first * (self.function - mean) / variance
         if _simplified(bent) == 0:
             return sympy.S.Zero
         weight = {"output": self.density, "input": self.density / first, "probability": 1 / first}[metric]
         return weight * bent
+
+
+def _rounded(mean: float, variance: float) -> tuple[sympy.Rational, sympy.Rational]:
+    """Both to twelve digits of the output's own scale, so that the quadrature's rounding is no direction."""
+    places = 12 - math.ceil(0.5 * math.log10(variance))
+    return sympy.Rational(repr(round(mean, places))), sympy.Rational(f"{variance:.12g}")
 
 
 def _simplified(expression: sympy.Expr) -> sympy.Expr:
