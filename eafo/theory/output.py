@@ -26,13 +26,12 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import scipy.optimize
 import scipy.special
 import sympy
 
 from eafo.laws import Numbers
 from eafo.theory.folding import folded
-from eafo.theory.function import Direction, Part, parts
+from eafo.theory.function import Direction, Numeric, Part, parts
 from eafo.theory.nodes import Mean, Nodes, between
 
 __all__ = ["Atom", "Output", "Sheet", "of"]
@@ -41,6 +40,8 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Beyond this probability of the law on either side no critical point is looked for.
 _SEARCHED = 1e-15
+#: A tail of less probability than this has few enough pieces to be taken as it is.
+_FOLDED = 1e-7
 #: The least probability at which a sheet ends.
 _LAST = math.exp(-300.0)
 _SAME = 1e-12
@@ -109,24 +110,7 @@ class Sheet:
         with np.errstate(all="ignore"):
             share = np.clip((z - at_low) / (at_high - at_low), 0.0, 1.0)
         guess = np.array(low + np.where(np.isfinite(share), share, 0.5) * (high - low))
-        active = np.arange(guess.size)
-        for count in range(80):
-            now = guess.flat[active]
-            missed = self.part.value(now) - z.flat[active]
-            low.flat[active] = np.where(missed < 0, now, low.flat[active])
-            high.flat[active] = np.where(missed < 0, high.flat[active], now)
-            with np.errstate(all="ignore"):
-                step = now - missed / self.part.slope(now)
-            # Near a critical point Newton's steps are small: every fourth step halves the bracket.
-            inside = (step - low.flat[active]) * (step - high.flat[active]) < 0
-            middle = 0.5 * (low.flat[active] + high.flat[active])
-            moved = np.where(inside, step, middle) if count % 4 < 3 else middle
-            settled = np.abs(missed) <= 2.3e-16 * np.abs(z.flat[active])
-            guess.flat[active] = np.where(settled, now, moved)
-            active = active[~settled & (np.abs(moved - now) > 4e-16 * np.abs(now))]
-            if not active.size:
-                break
-        return guess
+        return _solved((self.part.value, self.part.slope), z, guess, low, high)
 
 
 @dataclass(frozen=True)
@@ -419,7 +403,7 @@ def of(expression: sympy.Expr, law: Numbers, reach: float = 0.0) -> Output:
             continue
         end = max(reach, sign * (part.lower if sign > 0 else part.upper)) if _one_sided(part) else reach
         tail = float(law.sf(end + part.period) if sign > 0 else law.cdf(-end - part.period))
-        folds.append((sign * end, part.period) if tail > _SEARCHED else None)
+        folds.append((sign * end, part.period) if tail > _FOLDED else None)
     return Output(found, folded(law, *folds) if any(folds) else law)
 
 
@@ -443,14 +427,42 @@ def _critical(part: Part, lower: float, upper: float, grid: FloatArray) -> list[
     signs = np.sign(part.slope(x))
     x, signs = x[signs != 0], signs[signs != 0]
     changes = np.nonzero(signs[:-1] * signs[1:] < 0)[0]
-    return [
-        float(
-            scipy.optimize.brentq(
-                lambda t: float(part.slope(np.array(t))), x[i], x[i + 1], xtol=1e-15, rtol=1e-15
-            )
-        )
-        for i in changes
-    ]
+    if not changes.size:
+        return []
+    # From where f′ is negative to where it is positive.
+    low = np.where(signs[changes] < 0, x[changes], x[changes + 1])
+    high = np.where(signs[changes] < 0, x[changes + 1], x[changes])
+    roots = _solved((part.slope, part.curvature), np.zeros(low.size), 0.5 * (low + high), low, high)
+    return [float(root) for root in roots]
+
+
+def _solved(
+    functions: tuple[Numeric, Numeric],
+    target: FloatArray,
+    guess: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+) -> FloatArray:
+    """X with f(x) = target, elementwise, by Newton's iteration with f and f′; f − target ≤ 0 at `low` and ≥ 0 at `high`."""
+    value, slope = functions
+    active = np.arange(guess.size)
+    for count in range(80):
+        now = guess.flat[active]
+        missed = value(now) - target.flat[active]
+        low.flat[active] = np.where(missed < 0, now, low.flat[active])
+        high.flat[active] = np.where(missed < 0, high.flat[active], now)
+        with np.errstate(all="ignore"):
+            step = now - missed / slope(now)
+        # Near a critical point Newton's steps are small: every fourth step halves the bracket.
+        inside = (step - low.flat[active]) * (step - high.flat[active]) < 0
+        middle = 0.5 * (low.flat[active] + high.flat[active])
+        moved = np.where(inside, step, middle) if count % 4 < 3 else middle
+        settled = np.abs(missed) <= 2.3e-16 * np.abs(target.flat[active])
+        guess.flat[active] = np.where(settled, now, moved)
+        active = active[~settled & (np.abs(moved - now) > 4e-16 * np.abs(now))]
+        if not active.size:
+            break
+    return guess
 
 
 def _sheet(part: Part, lower: float, upper: float, x: FloatArray) -> Sheet:
