@@ -278,10 +278,14 @@ def _rate(found: Correction, exact: sympy.Expr | None) -> str:
 
 def findings(found: Correction, slope: float, entropies: tuple[EntropyAt, ...]) -> tuple[str, ...]:
     """What a reader should know before using the result: signs, ranges, and what was put in place of η."""
-    at = {e.epsilon: e.entropy for e in entropies}
+    name, at = "H", {e.epsilon: e.entropy for e in entropies}
+    if found.measure.scale_free:
+        name, at = "J", {e.epsilon: e.shape for e in entropies}
     values = "; ".join(
-        f"H({e:+g}) = {h:.9f}" if e else f"H(0) = {h:.9f}" for e, h in at.items() if h is not None
+        f"{name}({e:+g}) = {h:.9f}" if e else f"{name}(0) = {h:.9f}" for e, h in at.items() if h is not None
     )
+    if found.measure.scale_free:
+        values += f", J = {found.measure}"
     projection = found.projection
     if projection is not None and projection.second_order:
         told = [

@@ -35,6 +35,7 @@ __all__ = ["START", "Correction", "correct", "descent_slope", "monotone_range"]
 _REACH = 12.0
 _LEAST_MASS = 1e-9
 _WORST = "the output is uniform on D, so the base is the worst activation under its bounds: η = 0"
+_WORST_SHAPE = "the output is normal, so no output of its scale has more entropy: c = 0"
 #: Where ε starts, here and in the paper.
 START = 0.01
 
@@ -132,7 +133,8 @@ def _steepest(base: Activation, law: Law, made: Correction, orders: tuple[int, .
     why = _no_closed_form(made.output, law, made.measure)
     closed = None if why else _closed_form(base, law, made)
     if closed is not None:
-        why = _WORST if closed.worst else closed.obstacle
+        worst = _WORST_SHAPE if made.measure.scale_free else _WORST
+        why = worst if closed.worst else closed.obstacle
     if closed is not None and not why:
         constant, shape = _split(closed.direction)
         return replace(made, shape=shape, constant=constant, closed=closed)
