@@ -97,8 +97,17 @@ def between(law: Numbers, lower: float, upper: float) -> Nodes:
         empty = np.empty(0)
         return Nodes(empty, empty, empty, np.empty(0, bool))
     x, weight, coarse, far = (np.concatenate(part) for part in zip(*blocks, strict=True))
-    inside = np.clip(x, np.nextafter(lower, np.inf), np.nextafter(upper, -np.inf))
+    inside = np.clip(x, _beside(law, lower, np.inf), _beside(law, upper, -np.inf))
     return Nodes(inside, weight, coarse, far)
+
+
+def _beside(law: Numbers, end: float, inward: float) -> float:
+    """The nearest that a node comes to an end: inside the support no level tells points apart that are closer."""
+    least = float(np.nextafter(end, inward))
+    if end in (law.lower, law.upper) or not math.isfinite(end):
+        return least
+    apart = math.copysign(1e-17 * float(law.isf(0.25) - law.ppf(0.25)), inward)
+    return end + apart if abs(apart) > abs(least - end) else least
 
 
 def _side(
