@@ -148,7 +148,7 @@ def directions(found: Correction, y: sympy.Expr | None) -> tuple[Step, ...]:
             _checked(
                 "Ends",
                 sympy.Eq(c.subs(VARIABLE, _seam(found)), 0, evaluate=False),
-                "c vanishes at the ends of D, so no boundary term is left",
+                "c vanishes at a finite end of D, and q c at an infinite one, so no boundary term is left",
                 partial(_ends_and_descent, found),
             )
         )

@@ -217,16 +217,16 @@ def _no_closed_form(found: Output, law: Law, measure: Measure) -> str:
         return f"f has no inverse: {at}"
     if law.density is None:
         return "the law has no density in closed form"
+    if measure.scale_free and not math.isfinite(projection.normal_of(found)[1]):
+        return "the output has no variance, and half the width of its central 68 % is its scale"
     if found.law is not law.numeric:
         return "the law's tail is folded onto a period of f"
     return ""
 
 
 def _closed_form(base: Activation, law: Law, made: Correction) -> ClosedForm:
-    output, normal = made.output, None
-    if made.measure.scale_free:
-        mean = output.moment(1, atoms=False)
-        normal = mean, output.moment(2, mean, atoms=False)
+    output = made.output
+    normal = projection.normal_of(output) if made.measure.scale_free else None
     points = np.concatenate([c.nodes.x for c in output.cells])
     pieces = closed_form.contiguous(base, law, made.lower, made.upper)
     return closed_form.find(pieces, law, points, made.metric, normal)

@@ -132,7 +132,7 @@ def scale_of(output: Output, *, atoms: bool = True) -> float:
 
     Args:
         output: the law of f(X).
-        atoms: whether of the whole output, or given that it is no atom.
+        atoms: whether the deviation is that of the whole output, or given that it is no atom; the width is the whole's.
     """
     try:
         mean = output.moment(1, atoms=atoms)
@@ -141,13 +141,7 @@ def scale_of(output: Output, *, atoms: bool = True) -> float:
         variance = math.inf
     if math.isfinite(variance):
         return math.sqrt(max(variance, 0.0))
-    if atoms:
-        return 0.5 * (output.quantile(_ONE_SIGMA) - output.quantile(1 - _ONE_SIGMA))
-    z, weight = output.values
-    free = ~np.isin(z, [a.value for a in output.atoms])
-    share = np.cumsum(weight[free]) / np.sum(weight[free])
-    low, high = np.interp([1 - _ONE_SIGMA, _ONE_SIGMA], share, z[free])
-    return float(0.5 * (high - low))
+    return 0.5 * (output.quantile(_ONE_SIGMA) - output.quantile(1 - _ONE_SIGMA))
 
 
 def _quantised(output: Output, resolution: float | str) -> Entropy:

@@ -37,7 +37,7 @@ from eafo.theory.function import Direction, Numeric, Part
 from eafo.theory.output import Output
 from eafo.theory.quadrature import QuadratureError, numeric
 
-__all__ = ["ODD_ORDERS", "Projection", "hermite_function", "project", "residual", "slope"]
+__all__ = ["ODD_ORDERS", "Projection", "hermite_function", "normal_of", "project", "residual", "slope"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -222,7 +222,9 @@ def _sum(weights: FloatArray, orders: tuple[int, ...], scale: sympy.Rational) ->
 
 
 def _differenced(output: Output, measure: Measure) -> bool:
-    """Whether sheets overlap, so that the first variation has no integrand of finite size."""
+    """Whether sheets overlap, or the measure has no first variation as an integral, so that it is differenced."""
+    if measure.scale_free and not math.isfinite(normal_of(output)[1]):
+        return True
     return measure.resolution is not None or len(output.special) != _ends(output)
 
 
@@ -303,7 +305,7 @@ def _typical_slope(output: Output) -> float:
 def _along(output: Output, measure: Measure, phi: Direction, steepest: float) -> float | None:
     """dJ/dε of f + ε φ, given that the output is no atom; nothing is integrated by parts."""
     total, moment = 0.0, 0.0
-    mean, variance = _normal(output) if measure.scale_free else (0.0, math.inf)
+    mean, variance = normal_of(output) if measure.scale_free else (0.0, math.inf)
     for cell in output.cells:
         part = output.sheets[cell.sheet].part
         with np.errstate(all="ignore"):
@@ -327,13 +329,13 @@ def _tail(output: Output, x: FloatArray) -> npt.NDArray[np.bool_]:
     return np.asarray((x < low) | (x > high))
 
 
-def _normal(output: Output) -> tuple[float, float]:
-    """Mean and variance of the output given that it is no atom."""
-    mean = output.moment(1, atoms=False)
-    variance = output.moment(2, mean, atoms=False) if math.isfinite(mean) else math.inf
-    if not math.isfinite(variance):
-        raise QuadratureError("the scale-free direction needs an output of finite variance", variance)
-    return mean, variance
+def normal_of(output: Output) -> tuple[float, float]:
+    """Mean and variance of the output given that it is no atom; an infinite variance where it has none."""
+    try:
+        mean = output.moment(1, atoms=False)
+        return mean, output.moment(2, mean, atoms=False) if math.isfinite(mean) else math.inf
+    except QuadratureError:
+        return math.nan, math.inf
 
 
 def _grid(output: Output, scale: float = 1.0) -> list[tuple[Part, FloatArray, FloatArray]]:
