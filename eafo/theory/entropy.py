@@ -86,7 +86,7 @@ def of(activation: ActivationLike, law: LawLike = "normal", resolution: float | 
         RefusedError: the output has no entropy that the quadrature finds.
 
     >>> print(of("relu"), of("relu", resolution="bf16").value.__round__(6))
-    1.056042857 nats (mixed); scale-free 1.594379988 -1.763651
+    1.056042857 nats (mixed); scale-free 1.594206499 -1.645074
     """
     act, input_law = catalog.get(activation), laws.get(law)
     try:
