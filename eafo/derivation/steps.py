@@ -41,15 +41,19 @@ def _shape_of_base(found: Correction) -> str:
     if found.increasing:
         return "where it increases and has an inverse"
     turns = sum(a.rising != b.rising for a, b in itertools.pairwise(found.output.sheets))
-    return f"where it is not flat: {len(found.output.sheets)} monotone pieces, {turns} turns"
+    pieces = _counted(len(found.output.sheets), "monotone piece")
+    return f"where it is not flat: {pieces}, {_counted(turns, 'turn')}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _sheets(found: Correction) -> str:
     output = found.output
     atoms = sum(a.probability for a in output.atoms)
-    text = (
-        f"{len(output.sheets)} monotone pieces by the sign of f′ on the law's quantiles, refined to rounding"
-    )
+    pieces = _counted(len(output.sheets), "monotone piece")
+    text = f"{pieces} by the sign of f′ on the law's quantiles, refined to rounding"
     return text + (f"; {len(output.atoms)} flat, of probability {atoms:.6g}" if atoms else "")
 
 
