@@ -17,6 +17,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from eafo import catalog, laws
 from eafo.catalog import ActivationLike
@@ -26,6 +27,8 @@ from eafo.theory import output as outputs
 from eafo.theory.nodes import Mean
 from eafo.theory.output import Atom, Output
 from eafo.theory.quadrature import QuadratureError
+
+FloatArray = npt.NDArray[np.float64]
 
 __all__ = ["RESOLUTIONS", "Entropy", "Measure", "at_resolution", "conditional", "mixed", "of", "scale_of"]
 
@@ -179,28 +182,34 @@ def _step(resolution: float | str, scale: float) -> float:
 def at_resolution(output: Output, delta: float, offset: float = 0.0) -> Mean:
     """H_δ of the output rounded to offset + a multiple of δ.
 
-    Far out in a heavy tail, where more than 8192 bins would be needed, the density is constant over a bin, and
-    −∫ q log q dz stands for their sum.
+    Where more than some thousand bins would be needed, those away from the median, from the atoms and from the ends of sheets
+    are taken together: the density is constant over such a bin, which grows with its distance.
     """
     z, weight = output.values
     total = np.cumsum(weight)
-    low, middle, high = z[np.clip(np.searchsorted(total, [_EDGE, 0.5, 1 - _EDGE]), 0, z.size - 1)]
+    ends = z[np.clip(np.searchsorted(total, [_EDGE, 0.5, 1 - _EDGE]), 0, z.size - 1)]
     # In bins; far out in a heavy tail their number is no integer that a computer holds.
     with np.errstate(over="ignore"):
-        low, middle, high = np.clip((np.array([low, middle, high]) - offset) / delta, -1e15, 1e15)
-    first = max(math.floor(low), math.floor(middle) - _MOST_BINS // 2)
-    last = min(math.ceil(high), math.ceil(middle) + _MOST_BINS // 2)
-    edges = offset + delta * (np.arange(first, last + 2) - 0.5)
+        low, middle, high = np.clip((ends - offset) / delta, -1e15, 1e15)
+        marks = (np.array([*output.special, *(a.value for a in output.atoms)]) - offset) / delta
+    marks = np.array([middle, *marks[(marks >= low - 1) & (marks <= high + 1)]])
+    edges = offset + delta * (_bins(low, high, marks) - 0.5)
     probability = np.clip(np.diff(output.cdf(edges)), 0.0, 1.0)
     # P(f(X) ≤ edge) counts an atom on an edge below it: rounding half down.
-    some = probability[probability > 0]
-    inside = float(-np.sum(some * np.log(some)) + math.log(delta) * np.sum(some))
-    beyond = Mean(0.0, 0.0)
-    for cell in output.cells:
-        outside = (cell.z < edges[0]) | (cell.z > edges[-1])
-        if np.any(outside):
-            beyond += cell.nodes.mean(np.where(outside, -cell.log_density, 0.0))
-    return Mean(inside + beyond.value, beyond.error + 1e-12)
+    some = probability > 0
+    value = -np.sum(probability[some] * np.log(probability[some] / np.diff(edges)[some]))
+    return Mean(float(value), 1e-12)
+
+
+def _bins(low: float, high: float, marks: FloatArray) -> FloatArray:
+    """The first of each run of bins from `low` to `high`: single ones where they are few or near a mark, longer ones far from it."""
+    first, last = math.floor(low), math.ceil(high) + 1
+    if last - first <= _MOST_BINS:
+        return np.arange(first, last + 1, dtype=np.float64)
+    single = np.arange(_MOST_BINS // (2 * marks.size))
+    away = np.concatenate([single, np.rint(np.geomspace(single.size, 1e16, 3000))])
+    found = np.concatenate([np.rint(m) + side * away for m in marks for side in (-1, 1)])
+    return np.union1d(np.clip(found, first, last), [first, last])
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from eafo.laws import Numbers
 from eafo.theory.folding import folded
 from eafo.theory.function import Direction, Numeric, Part, parts
 from eafo.theory.nodes import Mean, Nodes, between
+from eafo.theory.quadrature import QuadratureError
 
 __all__ = ["Atom", "Output", "Sheet", "of"]
 
@@ -44,6 +45,8 @@ _SEARCHED = 1e-15
 _FOLDED = 1e-7
 #: The least probability at which a sheet ends.
 _LAST = math.exp(-300.0)
+#: Periods by which a fold may start further out.
+_FOLDS = 4
 _SAME = 1e-12
 _NEAR_FOLD = 2e-6
 
@@ -407,7 +410,19 @@ def of(expression: sympy.Expr, law: Numbers, reach: float = 0.0) -> Output:
         end = max(reach, sign * (part.lower if sign > 0 else part.upper)) if _one_sided(part) else reach
         tail = float(law.sf(end + part.period) if sign > 0 else law.cdf(-end - part.period))
         folds.append((sign * end, part.period) if tail > _FOLDED else None)
-    return Output(found, folded(law, *folds) if any(folds) else law)
+    return Output(found, _folded(law, folds) if any(folds) else law)
+
+
+def _folded(law: Numbers, folds: list[tuple[float, float] | None]) -> Numbers:
+    """The law with its tails folded as near as they are smooth on the scale of the period."""
+    for away in range(_FOLDS):
+        moved = [f and (f[0] + side * away * f[1], f[1]) for f, side in zip(folds, (-1, 1), strict=True)]
+        try:
+            return folded(law, *moved)
+        except QuadratureError:
+            if away == _FOLDS - 1:
+                raise
+    return law
 
 
 def _one_sided(part: Part) -> bool:

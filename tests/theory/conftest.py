@@ -79,12 +79,13 @@ def push_forward(
     left, right = function(x[:-1] + 1e-9 * np.diff(x)), function(x[1:] - 1e-9 * np.diff(x))
     atoms = left == right if flat is None else flat
     width = np.abs(right - left)
-    kept = ~atoms & (width > 0)
+    # Far out a slope may be below what doubles tell apart.
+    kept = ~atoms & (width > 1e-290)
     height = weight[kept] / width[kept] / weight[kept].sum()
     low, high = np.minimum(left, right)[kept], np.maximum(left, right)[kept]
     ends = np.concatenate([low, high])
     order = np.argsort(ends, kind="stable")
-    # Differences of large sums would lose what is small: each height is entered and taken off as the same integer share.
+    # What is small beside a fold would be lost in the sum: long doubles.
     total = np.cumsum(np.concatenate([height, -height])[order].astype(np.longdouble)).astype(np.float64)
     return PushForward(ends[order], np.maximum(total[:-1], 0.0), float(weight[atoms].sum()))
 
