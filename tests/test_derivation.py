@@ -97,15 +97,88 @@ def test_names_are_escaped() -> None:
     assert "<script>" not in derivation._repr_html_()
 
 
-@pytest.mark.parametrize(("base", "law", "kind"), [
-    ("nosuch", "normal", InputError),
-    ("relu", "nosuch", InputError),
-    ("sign(x)", "normal", RefusedError),
-    ("relu", "uniform(-3, -1)", RefusedError),
+#: One of each route: through the inverse, score form, projected, differenced, second order, at a resolution, scale-free.
+ROUTES = [
+    ("relu", "normal", {}, "symbolic"),
+    ("softplus", "logistic", {}, "symbolic"),
+    ("softplus", "normal", {"metric": "input"}, "symbolic"),
+    ("relu", "laplace", {}, "numeric"),
+    ("leaky_relu", "normal", {}, "numeric"),
+    ("silu", "normal", {}, "numeric"),
+    ("hardtanh", "normal", {}, "numeric"),
+    ("sigmoid", "logistic", {}, "numeric"),
+    ("sigmoid", "cauchy", {}, "numeric"),
+    ("relu", "scipy.norminvgauss(2, 0.5)", {}, "numeric"),
+    ("softplus", "normal", {"scale_free": True}, "symbolic"),
+    ("identity", "normal", {"scale_free": True}, "numeric"),
+]
+
+
+@pytest.mark.parametrize(("base", "law", "options", "route"), ROUTES)
+def test_every_step_passes_its_check_again(
+    base: str, law: str, options: dict[str, object], route: str
+) -> None:
+    derivation = eafo.derive(base, law, **options)  # type: ignore[arg-type]
+    told = derivation.verify()
+    assert [str(v) for v in told if not v.ok] == []
+    assert len(told) >= 6
+    by_name = {s.name: s for s in derivation.steps}
+    assert ("Projection" in by_name) == (route == "numeric")
+    for name, step in by_name.items():
+        numeric = name == "Projection" or (name == "Input law" and derivation.law.density is None)
+        assert step.route == ("numeric" if numeric else "symbolic"), name
+    assert derivation.activation.defaults["epsilon"] == 0.01
+    assert derivation.slope >= 0
+
+
+def test_a_numeric_derivation_in_every_form() -> None:
+    derivation = eafo.derive("silu", orders=(1, 3))
+    assert "(numerical)" in derivation.text()
+    assert derivation.latex().endswith(r"\end{align*}")
+    ET.fromstring(f"<div>{derivation.html()}</div>")
+    data = json.loads(json.dumps(derivation.to_dict()))
+    assert "numeric" in {s["route"] for s in data["steps"]}
+    again = Activation.from_json(json.dumps(data["activation"]))
+    assert float(again(1.3)) == float(derivation.activation(1.3))
+
+
+def test_findings() -> None:
+    def told(base: str, law: str = "normal", **options: object) -> str:
+        return " ".join(eafo.derive(base, law, **options).findings)  # type: ignore[arg-type]
+
+    assert "The base jumps by 0.0025 at x = 0" in told("sinerelu", orders=(1, 3))
+    relu = told("relu")
+    assert "The sign of ε." in relu
+    assert "Monotone. The branch stays increasing for -1 ≤ ε ≤ 2.24084454." in relu
+    assert "Beyond D the base is flat" in relu
+    assert "At a resolution. The differential entropy of the output is −∞" in told("sigmoid", "cauchy")
+    assert "At a maximum already." in told("sigmoid", "logistic")
+    assert "Projected: f has no inverse: it turns at x = -1.278" in told("silu", orders=(1,))
+    free = told("softplus", scale_free=True)
+    assert "J = H − log of the scale" in free
+    assert "H(0)" not in free
+
+
+def test_proved_error_of_the_first_order_inverse() -> None:
+    bound = eafo.derive("relu").error_bound(0.01)
+    assert 2.94633e-5 * (1 - 2e-6) <= bound.upper <= 1.001 * 2.94634e-5
+    with pytest.raises(RefusedError, match="must lie inside one branch of relu"):
+        eafo.derive("relu").error_bound(0.01, interval=(-1, 1))
+
+
+@pytest.mark.parametrize(("base", "law", "options", "kind", "message"), [
+    ("nosuch", "normal", {}, InputError, "catalog name"),
+    ("relu", "nosuch", {}, InputError, "a law must be"),
+    ("relu", "normal", {"metric": "no"}, InputError, "a metric must be one of"),
+    ("relu", "normal", {"orders": (2,)}, InputError, "must be odd and positive"),
+    ("relu", "uniform(-2, -1)", {}, RefusedError, "must not be flat"),
+    ("1", "normal", {}, RefusedError, "must not be flat"),
 ])  # fmt: skip
-def test_bad_input(base: str, law: str, kind: type[Exception]) -> None:
-    with pytest.raises(kind) as caught:
-        eafo.derive(base, law)
+def test_bad_input(
+    base: str, law: str, options: dict[str, object], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message) as caught:
+        eafo.derive(base, law, **options)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
 
 
