@@ -12,7 +12,7 @@ import sympy
 import torch
 
 from eafo import reference
-from eafo.activation import VARIABLE, Activation
+from eafo.activation import Activation
 from eafo.branching import branches, derivative
 from eafo.catalog import ActivationLike, get
 from eafo.errors import InputError
