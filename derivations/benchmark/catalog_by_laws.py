@@ -108,8 +108,8 @@ def examine(name: str, text: str) -> Row:
         if fall < -3 * error:
             break
     lowered = fall < -3 * error
-    spent = round(seconds, 2), milliseconds(name, law)
-    return Row(name, text, found.ended, found.why, found.measure, step, fall, error, lowered, *spent)
+    times = round(seconds, 2), milliseconds(name, law)
+    return Row(name, text, found.ended, found.why, found.measure, step, fall, error, lowered, *times)
 
 
 def main() -> None:
