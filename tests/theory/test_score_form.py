@@ -52,7 +52,7 @@ def test_a_shift_changes_no_entropy() -> None:
 
 
 def test_a_stretch_adds_one() -> None:
-    for name, law in (("softplus", "normal"), ("tanh", "logistic"), ("elu", "normal")):
+    for name, law in (("softplus", "normal"), ("sigmoid", "normal"), ("elu", "normal")):
         itself = function.direction(catalog.get(name).concrete)
         assert score_form.first_variation(of(name, law), itself) == pytest.approx(1.0, abs=1e-4)
 
