@@ -40,7 +40,7 @@ LAWS = (
     "0.5*normal(-1,1)+0.5*normal(1,1)",
 )
 RESULTS = Path(__file__).parents[1] / "results" / "catalog_by_laws.csv"
-SIZE, ROUNDS = 100_000, 8
+SIZE, ROUNDS = 100_000, 4
 #: Steps along the correction that are tried, from small to large: a fall to second order shows in a large one alone.
 STEPS = (0.01, 0.03, 0.1, 0.3, 1.0)
 
