@@ -49,21 +49,12 @@ class PushForward:
         """H − log of the standard deviation."""
         return self.entropy - 0.5 * np.log(self.moment(2, self.moment(1)))
 
-    def at_resolution(self, delta: float, offset: float = 0.0) -> float:
-        """H_δ, given that the output is no atom."""
-        first, last = np.floor((self.z[[0, -1]] - offset) / delta)
-        edges = offset + delta * (np.arange(first - 1, last + 3) - 0.5)
-        p = np.diff(self.cdf(edges))
-        p = p[p > 0]
-        return float(-np.sum(p * np.log(p)) + np.log(delta))
-
 
 def push_forward(
     function: Callable[[FloatArray], FloatArray],
     law: Numbers,
     cuts: tuple[float, ...] = (),
     size: int = 40_000,
-    flat: npt.NDArray[np.bool_] | None = None,
 ) -> PushForward:
     """The output of the polygon.
 
@@ -72,12 +63,11 @@ def push_forward(
         law: the law of X; only its quantiles and its distribution function are used.
         cuts: points that must be corners: seams, and turns where they are known.
         size: the number of quantiles.
-        flat: which segments are atoms, where another function decides; its own otherwise.
     """
     x, weight = grid(law, cuts, size)
     # Each segment by its own ends, a hair inside, so that a jump belongs to none.
     left, right = function(x[:-1] + 1e-9 * np.diff(x)), function(x[1:] - 1e-9 * np.diff(x))
-    atoms = left == right if flat is None else flat
+    atoms = left == right
     width = np.abs(right - left)
     # Far out a slope may be below what doubles tell apart.
     kept = ~atoms & (width > 1e-290)
