@@ -241,7 +241,9 @@ def _first_variations(
 ) -> FloatArray | None:
     """d_k; None where they do not exist or the functions are too steep for f."""
     if _differenced(output, measure):
-        step = _STEP * (1.0 if measure.resolution is not None else _typical_slope(output))
+        # ψ′ goes like s^{−3/2}.
+        size = 1.0 if measure.resolution is not None else _typical_slope(output)
+        step = _STEP * size * float(scale_of_law(output)) ** 1.5
         try:
             return np.array(
                 [
