@@ -161,6 +161,8 @@ def central_difference(found: Correction) -> str:
     step = 1e-3 * min(1.0, -low, high)
     difference = (found.measure.of(found.at(step)) - found.measure.of(found.at(-step))) / (2 * step)
     slope = corrections.descent_slope(found)
+    if not slope > 0:
+        raise QuadratureError("the entropy must rise along the correction", slope)
     if not abs(difference - slope) <= 1e-2 * abs(slope):
         raise QuadratureError(
             "the first variation and differences of H must agree", f"{slope} and {difference}"

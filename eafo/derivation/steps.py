@@ -318,9 +318,17 @@ def findings(found: Correction, slope: float, entropies: tuple[EntropyAt, ...]) 
         _jump(a.upper, b.below - a.above) for a, b in itertools.pairwise(found.output.sheets) if _jumps(a, b)
     ]
     if found.flat:
+        # f′ ψ vanishes where f is flat.
+        kept = projection is not None and projection.carried
+        beyond = (
+            "the correction, which holds f′ as a factor, leaves it flat there"
+            if kept
+            else "the correction makes the whole function non-monotone for every ε ≠ 0"
+        )
+        between = any(p.flat and found.lower < p.lower and p.upper < found.upper for p in found.output.parts)
         told.append(
-            "Beyond D the base is flat, and the correction makes the whole function non-monotone for every ε ≠ 0; the "
-            "entropies above are those of the output given that it is no atom."
+            f"{'Inside' if between else 'Beyond'} D the base is flat, and {beyond}; the entropies above are those of the "
+            "output given that it is no atom."
         )
     if found.measure.resolution is not None:
         told.append(
