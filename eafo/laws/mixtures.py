@@ -67,6 +67,9 @@ def _checked(
             f"a mixture must have 1 to {_MOST_COMPONENTS} laws and a weight for each",
             f"{len(weights)} weights and {len(components)} laws",
         )
+    for law in components:
+        if not isinstance(law, Law):
+            raise InputError("a mixture's components must be laws", law, "wrap each in laws.get(…)")
     values = [exact(w) for w in weights]
     if any(w.is_positive is not True for w in values):
         raise InputError("the weights of a mixture must be positive", ", ".join(map(str, weights)))

@@ -113,3 +113,8 @@ def test_weights_and_laws_must_pair() -> None:
         laws.mixture([0.5, 0.5], [laws.get("normal")])
     with pytest.raises(InputError, match="0 weights and 0 laws"):
         laws.mixture([], [])
+
+
+def test_components_are_laws() -> None:
+    with pytest.raises(InputError, match="components must be laws, but got 'cauchy'"):
+        laws.mixture([0.5, 0.5], [laws.get("normal"), "cauchy"])  # type: ignore[list-item]
