@@ -100,7 +100,7 @@ def _require_finite(gradient: Activation, at_default: Mapping[sympy.Symbol, symp
     bad = ~(np.abs(values) < _LARGEST)
     if bad.any():
         raise RefusedError(
-            "a gradient must be finite and real wherever it is integrated",
+            f"a gradient must be finite and real wherever it is integrated, and below {_LARGEST:g} in size there",
             f"{values[bad][0]:g} at x = {x[bad][0]:g} in {gradient}",
         )
 
