@@ -209,11 +209,13 @@ def _sum(weights: FloatArray, orders: tuple[int, ...], scale: sympy.Rational) ->
     for weight, order in zip(weights, orders, strict=True):
         norm = math.sqrt(2.0**order * math.factorial(order) * math.sqrt(math.pi) * s)
         power = hermite.herm2poly([0.0] * order + [1.0])
-        total[: power.size] += weight / norm * power / s ** np.arange(power.size)
+        total[: power.size] += weight / norm * power
     x = np.linspace(0.0, 8.0 * s, 1601)
     slopes = sum(w * _hermite(n, s).slope(x) for w, n in zip(weights, orders, strict=True))
     total /= float(np.max(np.abs(slopes)))
+    # In powers of x/s, so that the scale does not tell the small ones.
     total[np.abs(total) < _NOTHING * np.max(np.abs(total))] = 0.0
+    total /= s ** np.arange(total.size)
     odd = sum(
         (sympy.Rational(f"{r:.10g}") * VARIABLE ** (n - 1) for n, r in enumerate(total) if n % 2 and r),
         sympy.S.Zero,
