@@ -293,7 +293,7 @@ def findings(found: Correction, slope: float, entropies: tuple[EntropyAt, ...]) 
     projection = found.projection
     if projection is not None and projection.second_order:
         told = [
-            "At a maximum already. No step that keeps the ends lowers the entropy to first order, and every one lowers it to "
+            f"At a maximum already. No step that keeps the ends lowers {found.measure} to first order; this one lowers it to "
             f"second order, for either sign of ε. In nats: {values}."
         ]
     else:

@@ -162,7 +162,8 @@ def largest_term(expression: sympy.Expr) -> sympy.Expr:
     An error is measured against it where a sum has a root: there the terms are right, and their difference is what
     they leave.
 
-    >>> sorted(map(str, largest_term(VARIABLE - sympy.exp(VARIABLE)).args))
+    >>> x = sympy.Symbol("x", real=True)
+    >>> sorted(map(str, largest_term(x - sympy.exp(x)).args))
     ['Abs(x)', 'exp(x)']
     """
     return elementary(_magnitude(branches(expression)))

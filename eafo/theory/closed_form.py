@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import sympy
 
 from eafo.activation import VARIABLE, Activation
@@ -34,12 +35,16 @@ from eafo.theory.quadrature import numeric
 
 __all__ = ["METRICS", "ClosedForm", "Metric", "find"]
 
+FloatArray = npt.NDArray[np.float64]
+
 #: The space whose inner product makes a direction the steepest: L²(dz), the paper's; L²(dx); L²(p).
 Metric = Literal["output", "input", "probability"]
 METRICS: tuple[Metric, ...] = ("output", "input", "probability")
 
 _CLOSE = 1e-9
 _SECONDS = 1.0
+#: The largest |c′/f′| of use, where the law has all but this much of its mass on either side.
+_STEEPEST, _RARE = 1e4, 1e-9
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def _simplified(expression: sympy.Expr) -> sympy.Expr:
 def find(
     pieces: Sequence[Piece],
     law: Law,
-    points: np.ndarray[tuple[int], np.dtype[np.float64]],
+    points: FloatArray,
     metric: Metric = "output",
     normal: tuple[float, float] | None = None,
 ) -> ClosedForm:
@@ -125,7 +130,9 @@ def find(
     # Not the largest value: c may be infinite at a seam.
     sizes = np.abs(numeric(direction, exact=False)(points))
     largest = 0.0 if worst else float(np.percentile(sizes[np.isfinite(sizes)], 90))
-    unbounded = "" if kink or worst else _unbounded(parts, directions)
+    unbounded = (
+        "" if kink or worst else _unbounded(parts, directions) or _steep(parts, directions, law, points)
+    )
     why = kink or ("" if worst else _obstacle(parts, directions, law, _CLOSE * largest)) or unbounded
     return ClosedForm(
         direction,
@@ -214,6 +221,20 @@ def _obstacle(parts: list[_Part], directions: list[sympy.Expr], law: Law, close:
         values = [_at(c, part.upper) for c in pair]
         if abs(values[1] - values[0]) > close:
             return f"c jumps by {values[1] - values[0]:.4g} at x = {part.upper:g}"
+    return ""
+
+
+def _steep(parts: list[_Part], directions: list[sympy.Expr], law: Law, points: FloatArray) -> str:
+    """Whether c′/f′ has a pole inside D, or is so large that next to no ε leaves the activation increasing."""
+    low, high = float(law.numeric.ppf(_RARE)), float(law.numeric.isf(_RARE))
+    for part, c in zip(parts, directions, strict=True):
+        x = points[(points > max(part.lower, low)) & (points < min(part.upper, high))]
+        with np.errstate(all="ignore"):
+            slope = numeric(sympy.diff(part.function, VARIABLE), exact=False)(x)
+            ratio = np.abs(numeric(sympy.diff(c, VARIABLE), exact=False)(x) / slope)
+        if x.size and not np.percentile(np.nan_to_num(ratio, nan=np.inf), 99.5) < _STEEPEST:
+            at = x[int(np.argmax(np.nan_to_num(ratio, nan=np.inf)))]
+            return f"c′/f′ is beyond {_STEEPEST:g} near x = {at:.3g}: next to no ε would leave the activation increasing"
     return ""
 
 

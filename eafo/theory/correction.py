@@ -34,6 +34,7 @@ __all__ = ["START", "Correction", "correct", "descent_slope", "monotone_range"]
 #: How far the odd Hermite functions reach; beyond it the tails of a periodic function may be folded.
 _REACH = 12.0
 _LEAST_MASS = 1e-9
+_CLOSE = 1e-9
 _WORST = "the output is uniform on D, so the base is the worst activation under its bounds: η = 0"
 _WORST_SHAPE = "the output is normal, so no output of its scale has more entropy: c = 0"
 #: Where ε starts, here and in the paper.
@@ -164,8 +165,11 @@ def _sized(found: Correction) -> sympy.Expr | None:
     Smaller where the linear range is short; larger where the entropy has a cusp, as where folds of equal height part (a sine).
     """
     now = found.measure.of(found.output)
+    limits = monotone_range(found)
     for power in (0, -1, -2, 1, 2, -3, -4):
         shape = found.shape * sympy.Integer(10) ** power
+        if limits is not None and not limits[0] < -START * 10.0**power < limits[1]:
+            continue
         try:
             if found.measure.of(found.output.moved(direction(shape), -START)) < now:
                 return shape
@@ -204,17 +208,7 @@ def _no_closed_form(found: Output, law: Law, measure: Measure) -> str:
     if measure.resolution is not None:
         return "the differential entropy of the output is −∞: the law's tail is too heavy for the slope"
     if not _increases(found):
-        turns = [
-            a.upper
-            for a, b in itertools.pairwise(found.sheets)
-            if a.rising != b.rising and a.upper == b.lower
-        ]
-        at = (
-            f"it turns at x = {', '.join(f'{t:.4g}' for t in turns[:3])}"
-            if turns
-            else "its sheets jump or overlap"
-        )
-        return f"f has no inverse: {at}"
+        return _no_increase(found)
     if law.density is None:
         return "the law has no density in closed form"
     if measure.scale_free and not math.isfinite(projection.normal_of(found)[1]):
@@ -222,6 +216,20 @@ def _no_closed_form(found: Output, law: Law, measure: Measure) -> str:
     if found.law is not law.numeric:
         return "the law's tail is folded onto a period of f"
     return ""
+
+
+def _no_increase(found: Output) -> str:
+    """In which way f does not increase on one interval."""
+    together = [(a, b) for a, b in itertools.pairwise(found.sheets) if a.upper == b.lower]
+    turns = [a.upper for a, b in together if a.rising != b.rising]
+    if turns:
+        return f"f has no inverse: it turns at x = {', '.join(f'{t:.4g}' for t in turns[:3])}"
+    jumps = [a.upper for a, b in together if abs(b.below - a.above) > _CLOSE * max(1.0, abs(a.above))]
+    if jumps:
+        return f"f jumps at x = {', '.join(f'{t:.4g}' for t in jumps[:3])}"
+    if not any(s.rising for s in found.sheets):
+        return "f decreases"
+    return "a flat part of f lies between others"
 
 
 def _closed_form(base: Activation, law: Law, made: Correction) -> ClosedForm:

@@ -38,6 +38,8 @@ RESOLUTIONS = {"fp16": 2.0**-10, "bf16": 2.0**-7, "fp8": 2.0**-3}
 _MOST_BINS = 2**13
 _ONE_SIGMA = 0.8413447460685429
 _EDGE = 1e-13
+_NINE_DIGITS = 1e-8
+_COARSEST = 1e-2
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,10 @@ class Entropy:
 
     def __str__(self) -> str:
         at = "" if self.resolution is None else f" δ = {self.resolution:.4g}"
-        return f"{self.value:.9f} nats ({self.kind}{at}); scale-free {self.scale_free:.9f}"
+        exact = self.error < _NINE_DIGITS or not math.isfinite(self.value)
+        digits = 9 if exact else max(1, math.floor(-math.log10(self.error)))
+        kind, doubt = f"({self.kind}{at})", "" if exact else f" ± {self.error:.0e}"
+        return f"{self.value:.{digits}f}{doubt} nats {kind}; scale-free {self.scale_free:.{digits}f}"
 
 
 def of(activation: ActivationLike, law: LawLike = "normal", resolution: float | str | None = None) -> Entropy:
@@ -103,9 +108,12 @@ def of(activation: ActivationLike, law: LawLike = "normal", resolution: float | 
 
 def _differential(output: Output) -> Entropy:
     value = mixed(output)
+    if math.isfinite(value.value) and value.error > _COARSEST * (1 + abs(value.value)):
+        raise QuadratureError("an entropy must be found to 1 %", f"{value.value:.6g} ± {value.error:.1g}")
     scale = scale_of(output)
     return Entropy(
-        value=value.value,
+        # Not −0.
+        value=value.value + 0.0,
         kind="mixed" if output.atoms else "differential",
         scale_free=value.value - math.log(scale) if scale else math.nan,
         scale=scale,
@@ -172,7 +180,8 @@ def _step(resolution: float | str, scale: float) -> float:
                 "a resolution must be a positive number or one of " + ", ".join(RESOLUTIONS), resolution
             )
         return RESOLUTIONS[resolution] * scale
-    if isinstance(resolution, bool) or not (math.isfinite(resolution) and resolution > 0):
+    number = isinstance(resolution, (int, float)) and not isinstance(resolution, bool)
+    if not number or not (math.isfinite(resolution) and resolution > 0):
         raise InputError(
             "a resolution must be a positive number or one of " + ", ".join(RESOLUTIONS), resolution
         )

@@ -31,9 +31,10 @@ import sympy
 
 from eafo.laws import Numbers
 from eafo.theory.folding import folded
-from eafo.theory.function import Direction, Numeric, Part, parts
+from eafo.theory.function import Direction, Part, parts
 from eafo.theory.nodes import Mean, Nodes, between
 from eafo.theory.quadrature import QuadratureError
+from eafo.theory.sheets import Sheet, clipped, critical_points, sheet_of
 
 __all__ = ["Atom", "Output", "Sheet", "of"]
 
@@ -48,6 +49,7 @@ _LAST = math.exp(-300.0)
 #: Periods by which a fold may start further out.
 _FOLDS = 4
 _SAME = 1e-12
+_MOST_SHEETS = 256
 _NEAR_FOLD = 2e-6
 
 
@@ -57,63 +59,6 @@ class Atom:
 
     value: float
     probability: float
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """An interval of x on which f is monotone.
-
-    Args:
-        part: f there.
-        lower: the lower end of x; finite, or where the law ends for all practical purposes.
-        upper: the upper end of x.
-        below: f at the lower end, from inside.
-        above: f at the upper end, from inside.
-        x: increasing points from end to end.
-        z: f at these points, monotone.
-    """
-
-    part: Part
-    lower: float
-    upper: float
-    below: float
-    above: float
-    x: FloatArray
-    z: FloatArray
-
-    @property
-    def rising(self) -> bool:
-        """Whether f increases."""
-        return self.above > self.below
-
-    @property
-    def least(self) -> float:
-        """The infimum of f on the sheet."""
-        return min(self.below, self.above)
-
-    @property
-    def greatest(self) -> float:
-        """The supremum of f on the sheet."""
-        return max(self.below, self.above)
-
-    def middle(self, a: float, b: float) -> float:
-        """A value of f well inside its range between two points of the sheet."""
-        at = self.part.value(np.array([a, b]))
-        first = self.below if a <= self.lower else float(at[0])
-        last = self.above if b >= self.upper else float(at[1])
-        return 0.5 * first + 0.5 * last
-
-    def root(self, z: FloatArray) -> FloatArray:
-        """X with f(x) = z, by Newton's iteration within a bracket; z outside the sheet's range goes to its end."""
-        z = np.asarray(z, np.float64)
-        x, table = (self.x, self.z) if self.rising else (self.x[::-1], self.z[::-1])
-        index = np.clip(np.searchsorted(table, z), 1, table.size - 1)
-        low, high = np.array(x[index - 1]), np.array(x[index])
-        at_low, at_high = table[index - 1], table[index]
-        with np.errstate(all="ignore"):
-            share = np.clip((z - at_low) / (at_high - at_low), 0.0, 1.0)
-        guess = np.array(low + np.where(np.isfinite(share), share, 0.5) * (high - low))
-        return _solved((self.part.value, self.part.slope), z, guess, low, high)
 
 
 @dataclass(frozen=True)
@@ -154,6 +99,10 @@ class Output:
     def _span(self) -> tuple[float, float]:
         """Where a sheet ends at most."""
         low, high = float(self.law.ppf(_LAST)), float(self.law.isf(_LAST))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise QuadratureError(
+                "the law's quantiles must stay within the range of doubles", f"({low}, {high})"
+            )
         return max(low, self.law.lower), min(high, self.law.upper)
 
     @cached_property
@@ -188,12 +137,20 @@ class Output:
     @cached_property
     def sheets(self) -> tuple[Sheet, ...]:
         """The monotone pieces that are not flat, from left to right."""
-        found = []
+        found: list[Sheet] = []
         for part, lower, upper in self._smooth:
             if not part.flat:
-                cuts = [lower, *_critical(part, lower, upper, self._searched), upper]
-                found += [_sheet(part, a, b, self._table(a, b)) for a, b in itertools.pairwise(cuts)]
+                cuts = [lower, *critical_points(part, lower, upper, self._searched), upper]
+                if len(cuts) + len(found) > _MOST_SHEETS:
+                    raise QuadratureError(f"f must have at most {_MOST_SHEETS} monotone pieces under the law")
+                found += [
+                    sheet_of(part, a, b, self._table(a, b), self._seen) for a, b in itertools.pairwise(cuts)
+                ]
         return tuple(found)
+
+    @cached_property
+    def _seen(self) -> tuple[float, float]:
+        return float(self.law.ppf(_SEARCHED)), float(self.law.isf(_SEARCHED))
 
     @cached_property
     def _searched(self) -> FloatArray:
@@ -264,7 +221,7 @@ class Output:
                 middle = sheet.middle(a, b)
                 over = [i for i, s in enumerate(self.sheets) if i == k or s.least < middle < s.greatest]
                 logs = dict.fromkeys(over, np.empty(0)) | {k: self._log_share(k, nodes.x)}
-                found.append(_Cell(k, nodes, _clipped(sheet.part.value(nodes.x)), {k: nodes.x}, logs))
+                found.append(_Cell(k, nodes, clipped(sheet.part.value(nodes.x)), {k: nodes.x}, logs))
         return found
 
     def _enter(self, cell: _Cell, i: int, roots: FloatArray) -> None:
@@ -321,8 +278,8 @@ class Output:
 
     @cached_property
     def mass(self) -> float:
-        """P(X on a sheet): one minus the atoms."""
-        return 1.0 - sum(a.probability for a in self.atoms)
+        """P(X on a sheet)."""
+        return sum(self._probability(lower, upper) for part, lower, upper in self._smooth if not part.flat)
 
     @cached_property
     def values(self) -> tuple[FloatArray, FloatArray]:
@@ -382,11 +339,13 @@ class Output:
         Raises:
             QuadratureError: it diverges without a sign.
         """
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             total = self._sum([(c.z - centre) ** power for c in self.cells]).value
-        if not atoms:
-            return total / self.mass
-        return total + sum(a.probability * (a.value - centre) ** power for a in self.atoms)
+            if not atoms:
+                return total / self.mass
+            return float(
+                total + sum(a.probability * np.float64(a.value - centre) ** power for a in self.atoms)
+            )
 
 
 def of(expression: sympy.Expr, law: Numbers, reach: float = 0.0) -> Output:
@@ -429,66 +388,5 @@ def _one_sided(part: Part) -> bool:
     return math.isfinite(part.lower) or math.isfinite(part.upper)
 
 
-def _clipped(z: FloatArray) -> FloatArray:
-    """Values that overflow far out, as the largest doubles."""
-    return np.where(np.isinf(z), np.copysign(np.finfo(np.float64).max, z), z)
-
-
 def _inside(lower: float, upper: float) -> float:
     return 0.5 * lower + 0.5 * upper
-
-
-def _critical(part: Part, lower: float, upper: float, grid: FloatArray) -> list[float]:
-    """Where f′ changes its sign inside an interval."""
-    x = grid[(grid > lower) & (grid < upper)]
-    x = np.union1d(x, np.linspace(max(lower, grid[0]), min(upper, grid[-1]), 64)[1:-1])
-    signs = np.sign(part.slope(x))
-    x, signs = x[signs != 0], signs[signs != 0]
-    changes = np.nonzero(signs[:-1] * signs[1:] < 0)[0]
-    if not changes.size:
-        return []
-    # From where f′ is negative to where it is positive.
-    low = np.where(signs[changes] < 0, x[changes], x[changes + 1])
-    high = np.where(signs[changes] < 0, x[changes + 1], x[changes])
-    roots = _solved((part.slope, part.curvature), np.zeros(low.size), 0.5 * (low + high), low, high)
-    return [float(root) for root in roots]
-
-
-def _solved(
-    functions: tuple[Numeric, Numeric],
-    target: FloatArray,
-    guess: FloatArray,
-    low: FloatArray,
-    high: FloatArray,
-) -> FloatArray:
-    """X with f(x) = target, elementwise, by Newton's iteration with f and f′; f − target ≤ 0 at `low` and ≥ 0 at `high`."""
-    value, slope = functions
-    active = np.arange(guess.size)
-    for count in range(80):
-        now = guess.flat[active]
-        missed = value(now) - target.flat[active]
-        low.flat[active] = np.where(missed < 0, now, low.flat[active])
-        high.flat[active] = np.where(missed < 0, high.flat[active], now)
-        with np.errstate(all="ignore"):
-            step = now - missed / slope(now)
-        # Near a critical point Newton's steps are small: every fourth step halves the bracket.
-        inside = (step - low.flat[active]) * (step - high.flat[active]) < 0
-        middle = 0.5 * (low.flat[active] + high.flat[active])
-        moved = np.where(inside, step, middle) if count % 4 < 3 else middle
-        settled = np.abs(missed) <= 2.3e-16 * np.abs(target.flat[active])
-        guess.flat[active] = np.where(settled, now, moved)
-        active = active[~settled & (np.abs(moved - now) > 4e-16 * np.abs(now))]
-        if not active.size:
-            break
-    return guess
-
-
-def _sheet(part: Part, lower: float, upper: float, x: FloatArray) -> Sheet:
-    z = _clipped(part.value(x))
-    for end, neighbour in ((0, 1), (-1, -2)):
-        if not np.isfinite(z[end]):
-            # A removable singularity of the formula, or an overflow far out.
-            z[end] = part.value(x[end : end + 1] + 1e-9 * (x[neighbour] - x[end]))[0]
-    rising = z[-1] > z[0]
-    z = np.maximum.accumulate(z) if rising else np.minimum.accumulate(z)
-    return Sheet(part, lower, upper, float(z[0]), float(z[-1]), x, z)

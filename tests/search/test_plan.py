@@ -101,7 +101,8 @@ def test_wrong_plans_are_refused(path: str, value: Any, message: str) -> None:
         ("space/parameters/t/low", -1, InputError, "low of t must be positive where log is true"),
         ("space/parameters/t", {"low": -1, "high": 2}, InputError, "t of srelu must be searched within (0, inf), but got -1.0"),
         ("space/parameters/base", {"low": 1, "high": 2}, InputError, "a searched parameter must not be called base or law"),
-        ("space/laws", ["uniform"], RefusedError, "the base relu and the law uniform must have a correction, but:"),
+        ("space/laws", ["uniform(-3, -1)"], RefusedError,
+     "the base relu and the law uniform(-3, -1) must have a correction, but:"),
     ],
 )  # fmt: skip
 def test_wrong_spaces_are_refused(path: str, value: Any, kind: type[InputError], message: str) -> None:
