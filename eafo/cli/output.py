@@ -147,8 +147,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequen
     from rich.table import Table  # noqa: PLC0415
 
     made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in columns:
-        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for index, column in enumerate(columns):
+        # A name that is broken over two lines is no longer found.
+        side = "right" if column in numbers else "left"
+        made.add_column(column, justify=side, overflow="fold", no_wrap=index == 0)
     for row in rows:
         made.add_row(*row)
     console().print(made)
