@@ -149,8 +149,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequen
     made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for index, column in enumerate(columns):
         # A name that is broken over two lines is no longer found.
-        side = "right" if column in numbers else "left"
-        made.add_column(column, justify=side, overflow="fold", no_wrap=index == 0)
+        made.add_column(
+            column, justify="right" if column in numbers else "left", overflow="fold", no_wrap=index == 0
+        )
     for row in rows:
         made.add_row(*row)
     console().print(made)
