@@ -254,9 +254,12 @@ def _resolution(text: str) -> str | float:
 
 def show_ranking(ranking: Ranking) -> None:
     """Print the rows, lowest entropy first, with the place by the scale-free measure beside it."""
-    at = ranking.resolution if isinstance(ranking.resolution, str) else f"δ = {ranking.resolution:g}"
+    from eafo.theory.entropy import RESOLUTIONS  # noqa: PLC0415 - SymPy takes 0.4 s
+
+    step = ranking.resolution
+    at = f"δ = {step:g}" if isinstance(step, float) else f"{step}, δ = scale/{1 / RESOLUTIONS[step]:g}"
     heading(f"entropy of f(X) in nats, X {ranking.law}, read at {at}")
-    columns = ("place", "activation", "H_δ", "scale-free place", "H_δ − log scale", "scale", "δ", "atoms")
+    columns = ("place", "activation", "H_δ", "scale-free place", "H_δ − log scale", "scale", "atoms")
     rows = [
         (
             "—" if row.place is None else str(row.place),
@@ -265,9 +268,8 @@ def show_ranking(ranking: Ranking) -> None:
             "—" if row.scale_free_place is None else str(row.scale_free_place),
             f"{row.entropy.scale_free:.4f}",
             f"{row.entropy.scale:.4g}",
-            f"{row.entropy.resolution:.3g}",
             row.note,
         )
         for row in ranking.rows
     ]
-    table(columns, rows, numbers=("place", *columns[2:7]))
+    table(columns, rows, numbers=("place", *columns[2:6]))

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from eafo.errors import InputError
 
@@ -142,17 +142,19 @@ def _finite(value: Any) -> Any:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()) -> None:
-    """A table on standard output; the columns named in `numbers` are set flush right."""
+    """A table on standard output; the columns named in `numbers` are set flush right, the first other one holds names."""
     from rich import box  # noqa: PLC0415 - see console
     from rich.table import Table  # noqa: PLC0415
 
-    made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
+    body = list(rows)
+    names = next((column for column in columns if column not in numbers), None)
     for index, column in enumerate(columns):
-        # A name that is broken over two lines is no longer found.
-        made.add_column(
-            column, justify="right" if column in numbers else "left", overflow="fold", no_wrap=index == 0
-        )
-    for row in rows:
+        # A name or a number that is broken over two lines is no longer found.
+        whole = max((len(row[index]) for row in body), default=0) if column in (*numbers, names) else None
+        justify: Literal["left", "right"] = "right" if column in numbers else "left"
+        made.add_column(column, justify=justify, overflow="fold", min_width=whole)
+    for row in body:
         made.add_row(*row)
     console().print(made)
 
