@@ -259,7 +259,7 @@ def show_ranking(ranking: Ranking) -> None:
     step = ranking.resolution
     at = f"δ = {step:g}" if isinstance(step, float) else f"{step}, δ = scale/{1 / RESOLUTIONS[step]:g}"
     heading(f"entropy of f(X) in nats, X {ranking.law}, read at {at}")
-    columns = ("place", "activation", "H_δ", "scale-free place", "H_δ − log scale", "scale", "atoms")
+    columns = ("place", "activation", "H_δ", "scale-free place", "H_δ − log scale", "atoms")
     rows = [
         (
             "—" if row.place is None else str(row.place),
@@ -267,9 +267,8 @@ def show_ranking(ranking: Ranking) -> None:
             f"{row.entropy.value:.4f}",
             "—" if row.scale_free_place is None else str(row.scale_free_place),
             f"{row.entropy.scale_free:.4f}",
-            f"{row.entropy.scale:.4g}",
             row.note,
         )
         for row in ranking.rows
     ]
-    table(columns, rows, numbers=("place", *columns[2:6]))
+    table(columns, rows, numbers=("place", *columns[2:5]))
