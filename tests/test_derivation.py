@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import runpy
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -80,7 +81,10 @@ def test_forms(base: str, law: str) -> None:
     ET.fromstring(f"<div>{derivation.html()}</div>")
     assert derivation.text().count("✓") == len(derivation.steps)
     assert derivation.latex().startswith(r"\begin{align*}")
-    assert "<math" in derivation._repr_html_()
+    assert "<math" in derivation.html()
+    notebook = derivation._repr_markdown_()
+    assert notebook.count("\n$$ ") == len(derivation.steps)
+    assert all(f"$$ {rendering.latex(step.formula)} $$" in notebook for step in derivation.steps)
 
 
 def test_the_parameter_gets_a_free_name() -> None:
@@ -94,7 +98,8 @@ def test_names_are_escaped() -> None:
     act = Activation(name, x)
     derivation = eafo.derive(act)
     assert "<script>" not in derivation.html()
-    assert "<script>" not in derivation._repr_html_()
+    assert "\\<script\\>" in derivation._repr_markdown_()
+    assert not re.search(r"(?<!\\)<script", derivation._repr_markdown_())
 
 
 #: One of each route: through the inverse, score form, projected, differenced, second order, at a resolution, scale-free.

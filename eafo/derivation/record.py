@@ -138,6 +138,11 @@ class Verification:
         return f"{'✓' if self.ok else '✗'} {self.step}: {self.told}"
 
 
+def _plain(text: str) -> str:
+    """A text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_{}#$~|<>&])", r"\\\1", " ".join(text.split()))
+
+
 def _same(told: str, stated: str) -> bool:
     """Whether two texts agree, their numbers to a relative 1e-6 or an absolute 1e-9: residuals differ by machine."""
     if _NUMBER.split(told) != _NUMBER.split(stated):
@@ -281,9 +286,16 @@ class Derivation:
         found = "".join(f"<li>{html.escape(f)}</li>" for f in self.findings)
         return f'<ol class="derivation">{items}</ol><ul class="findings">{found}</ul>'
 
-    def _repr_html_(self) -> str:
-        title = html.escape(f"{self.base.name} × {self.law}")
-        return f"<h4>{title}</h4>{self.html()}"
+    def _repr_markdown_(self) -> str:
+        """What a notebook shows: formulas as LaTeX, every text escaped."""
+        title = f"**{_plain(self.base.name)} × {_plain(str(self.law))}**"
+        steps = [
+            f"**{number}. {_plain(s.title)}.** {_plain(s.justification)}\n\n$$ {rendering.latex(s.formula)} $$\n\n"
+            f"*Verified:* {_plain(s.verification)}"
+            for number, s in enumerate(self.steps, 1)
+        ]
+        found = "\n".join(f"- {_plain(finding)}" for finding in self.findings)
+        return "\n\n".join([title, *steps, found])
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form: everything above, formulas as text and LaTeX."""
