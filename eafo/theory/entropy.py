@@ -120,7 +120,7 @@ def _differential(output: Output) -> Entropy:
         atoms=output.atoms,
         conditional=conditional(output),
         resolution=None,
-        error=value.error,
+        error=value.error + output.rounding,
     )
 
 

@@ -191,14 +191,8 @@ class Output:
     def cells(self) -> tuple[_Cell, ...]:
         """The sheets cut at the special values, with the roots of all sheets at every node."""
         found = [cell for k in range(len(self.sheets)) for cell in self._cells_of(k)]
-        for i, sheet in enumerate(self.sheets):
-            # All cells at once: a call costs more than its points.
-            over = [c for c in found if i in c.logs and i != c.sheet]
-            if over:
-                ends = np.cumsum([c.z.size for c in over])[:-1]
-                roots = np.split(sheet.root(np.concatenate([c.z for c in over])), ends)
-                for cell, x in zip(over, roots, strict=True):
-                    self._enter(cell, i, x)
+        for i in range(len(self.sheets)):
+            self._enter(i, [c for c in found if i in c.logs and i != c.sheet])
         return tuple(found)
 
     def _cells_of(self, k: int) -> list[_Cell]:
@@ -224,17 +218,21 @@ class Output:
                 found.append(_Cell(k, nodes, clipped(sheet.part.value(nodes.x)), {k: nodes.x}, logs))
         return found
 
-    def _enter(self, cell: _Cell, i: int, roots: FloatArray) -> None:
-        """Put the roots of another sheet into a cell."""
-        sheet = self.sheets[i]
+    def _enter(self, i: int, cells: list[_Cell]) -> None:
+        """Put the roots of another sheet into cells; all at once: a call costs more than its points."""
+        if not cells:
+            return
+        sheet, ends = self.sheets[i], np.cumsum([c.z.size for c in cells])[:-1]
+        z = np.concatenate([c.z for c in cells])
         # Rounding may put z on a sheet's end, or beyond it, where it has no share.
-        inside = (cell.z > sheet.least) & (cell.z < sheet.greatest)
-        if (fold := self._fold(cell.sheet, i)) is not None:
-            # z − f(fold) is lost to rounding so near to it; x itself is not.
-            near = np.abs(cell.nodes.x - fold) < _NEAR_FOLD * max(1.0, abs(fold))
-            roots, inside = np.where(near, 2 * fold - cell.nodes.x, roots), inside | near
-        cell.roots[i] = roots
-        cell.logs[i] = np.where(inside, self._log_share(i, roots), -np.inf)
+        roots, inside = sheet.root(z), (z > sheet.least) & (z < sheet.greatest)
+        for cell, x, within in zip(cells, np.split(roots, ends), np.split(inside, ends), strict=True):
+            if (fold := self._fold(cell.sheet, i)) is not None:
+                near = _near(cell, fold)
+                x[near], within[near] = 2 * fold - cell.nodes.x[near], True
+        logs = np.where(inside, self._log_share(i, roots), -np.inf)
+        for cell, x, log in zip(cells, np.split(roots, ends), np.split(logs, ends), strict=True):
+            cell.roots[i], cell.logs[i] = x, log
 
     def _fold(self, k: int, i: int) -> float | None:
         """The critical point inside a smooth part where two sheets meet."""
@@ -324,6 +322,23 @@ class Output:
         return self._sum([c.log_density for c in self.cells])
 
     @cached_property
+    def rounding(self) -> float:
+        """What the rounding of z may change in E[log q]: a root on another sheet by ε|z/f′|, and log |f′| by |f″/f′| times that."""
+        total = 0.0
+        for cell in self.cells:
+            for i, x in cell.roots.items():
+                if i == cell.sheet:
+                    continue
+                part, fold = self.sheets[i].part, self._fold(cell.sheet, i)
+                with np.errstate(all="ignore"):
+                    off = np.finfo(np.float64).eps * np.abs(cell.z * part.curvature(x)) / part.slope(x) ** 2
+                off = np.where(np.isfinite(off), np.minimum(off, 1.0), 1.0)
+                if fold is not None:
+                    off[_near(cell, fold)] = 0.0
+                total += float(np.sum(cell.nodes.weight * np.exp(cell.logs[i] - cell.log_density) * off))
+        return total
+
+    @cached_property
     def branch_entropy(self) -> Mean:
         """E[−Σ_k π_k log π_k]: what is not known of X's sheet when the output is."""
         return self._sum([c.log_density - c.logs[c.sheet] for c in self.cells])
@@ -382,6 +397,11 @@ def _folded(law: Numbers, folds: list[tuple[float, float] | None]) -> Numbers:
             if away == _FOLDS - 1:
                 raise
     return law
+
+
+def _near(cell: _Cell, fold: float) -> npt.NDArray[np.bool_]:
+    """So near to a fold that z − f(fold) is lost to rounding, while x itself is not."""
+    return np.asarray(np.abs(cell.nodes.x - fold) < _NEAR_FOLD * max(1.0, abs(fold)))
 
 
 def _one_sided(part: Part) -> bool:

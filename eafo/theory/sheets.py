@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ FloatArray = npt.NDArray[np.float64]
 _TOUCHES = 1e-9
 #: A step back of this size, relative where f is large, is no rounding.
 _BACK = 1e-6
+_MOST_STEPS = 120
+#: The part of a chord's slope below which the slope at its end is none.
+_TURNS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,15 @@ class Sheet:
         last = self.above if b >= self.upper else float(at[1])
         return 0.5 * first + 0.5 * last
 
+    @cached_property
+    def _turns(self) -> tuple[bool, bool]:
+        """Whether f′ is 0 where f has its least and its greatest value."""
+        ends = []
+        for end, beside in ((0, 1), (-1, -2)):
+            straight = float(self.part.slope(self.x[end])) * (self.x[beside] - self.x[end])
+            ends.append(abs(straight) < _TURNS * abs(self.z[beside] - self.z[end]))
+        return (ends[0], ends[1]) if self.rising else (ends[1], ends[0])
+
     def root(self, z: FloatArray) -> FloatArray:
         """X with f(x) = z, by Newton's iteration within a bracket; z outside the sheet's range goes to its end."""
         z = np.asarray(z, np.float64)
@@ -73,6 +86,12 @@ class Sheet:
         at_low, at_high = table[index - 1], table[index]
         with np.errstate(all="ignore"):
             share = np.clip((z - at_low) / (at_high - at_low), 0.0, 1.0)
+        # Beside a critical point f is a parabola.
+        least, greatest = self._turns
+        if least:
+            share = np.where(index == 1, np.sqrt(share), share)
+        if greatest:
+            share = np.where(index == table.size - 1, 1 - np.sqrt(1 - share), share)
         guess = np.array(low + np.where(np.isfinite(share), share, 0.5) * (high - low))
         return _solved((self.part.value, self.part.slope), z, guess, low, high)
 
@@ -124,28 +143,32 @@ def _solved(
     low: FloatArray,
     high: FloatArray,
 ) -> FloatArray:
-    """X with f(x) = target, elementwise, by Newton's iteration with f and f′; f − target ≤ 0 at `low` and ≥ 0 at `high`."""
+    """X with f(x) = target, elementwise, by Newton's iteration with f and f′; f − target ≤ 0 at `low` and ≥ 0 at `high`.
+
+    Safeguarded: a step that leaves the bracket, or is more than half of the one before, is replaced by bisection.
+    """
     value, slope = functions
-    active = np.arange(guess.size)
-    for count in range(80):
-        now = guess.flat[active]
-        missed = value(now) - target.flat[active]
-        low.flat[active] = np.where(missed < 0, now, low.flat[active])
-        high.flat[active] = np.where(missed < 0, high.flat[active], now)
-        with np.errstate(all="ignore"):
-            step = now - missed / slope(now)
-        # Near a critical point Newton's steps are small: every fourth step halves the bracket.
-        with np.errstate(all="ignore"):
-            inside = (step - low.flat[active]) * (step - high.flat[active]) < 0
-            middle = 0.5 * low.flat[active] + 0.5 * high.flat[active]
-            moved = np.where(inside, step, middle) if count % 4 < 3 else middle
-            near = np.abs(moved - now) <= 4e-16 * np.abs(now)
-        settled = np.abs(missed) <= 2.3e-16 * np.abs(target.flat[active])
-        guess.flat[active] = np.where(settled, now, moved)
-        active = active[~settled & ~near]
-        if not active.size:
-            break
-    return guess
+    shape, open_ = guess.shape, np.arange(guess.size)
+    x, target, low, high = (a.ravel() for a in (guess, target, low, high))
+    found, before = x.copy(), np.abs(high - low)
+    with np.errstate(all="ignore"):
+        for _ in range(_MOST_STEPS):
+            missed = value(x) - target
+            low, high = np.where(missed < 0, x, low), np.where(missed < 0, high, x)
+            step = missed / slope(x)
+            newton = ((x - step - low) * (x - step - high) <= 0) & (np.abs(step) <= 0.5 * before)
+            moved = np.where(newton, x - step, 0.5 * low + 0.5 * high)
+            # Rounding of f itself: a step that no longer shrinks goes nowhere.
+            settled = np.abs(missed) <= np.where(newton, 1, 4) * 2.3e-16 * np.abs(target)
+            done = settled | (np.abs(moved - x) <= 4e-16 * np.abs(x))
+            found[open_[done]] = np.where(settled, x, moved)[done]
+            left = ~done
+            before, x, target = np.abs(moved - x)[left], moved[left], target[left]
+            open_, low, high = open_[left], low[left], high[left]
+            if not open_.size:
+                break
+    found[open_] = x
+    return found.reshape(shape)
 
 
 def sheet_of(part: Part, lower: float, upper: float, x: FloatArray, seen: tuple[float, float]) -> Sheet:

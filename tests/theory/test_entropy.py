@@ -202,8 +202,10 @@ def test_an_affine_change_of_the_output(change: tuple[float, float, bool], name:
         entropy.of(name),
         entropy.of(eafo.Activation("changed", factor * expression + sympy.Float(b))),
     )
-    assert after.value == pytest.approx(before.value + math.log(a), abs=1e-8)
-    assert after.scale_free == pytest.approx(before.scale_free, abs=1e-8)
+    # A shift that is large beside a·f costs digits near a fold, and the stated error says how many.
+    assert after.value == pytest.approx(before.value + math.log(a), abs=1e-9 + after.error)
+    assert after.scale_free == pytest.approx(before.scale_free, abs=1e-9 + after.error)
+    assert after.error < 1e-5
 
 
 @settings(max_examples=25, deadline=None)
