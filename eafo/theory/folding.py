@@ -6,6 +6,7 @@ with the density Σ_n p(x + nT). So a sine under a heavy tail has a few monotone
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -27,6 +28,7 @@ _POINTS = 513
 _SMOOTH = 1e-9
 
 
+@functools.lru_cache(maxsize=32)
 def folded(law: Numbers, left: tuple[float, float] | None, right: tuple[float, float] | None) -> Numbers:
     """The law with its tails folded.
 

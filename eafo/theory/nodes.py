@@ -7,6 +7,7 @@ integrable singularity at a panel's end. Every cut of the caller's (a seam, a cr
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass
@@ -111,8 +112,13 @@ def _beside(law: Numbers, end: float, inward: float) -> float:
     least = float(np.nextafter(end, inward))
     if end in (law.lower, law.upper) or not math.isfinite(end):
         return least
-    apart = math.copysign(1e-17 * float(law.isf(0.25) - law.ppf(0.25)), inward)
+    apart = math.copysign(1e-17 * _width(law), inward)
     return end + apart if abs(apart) > abs(least - end) else least
+
+
+@functools.lru_cache(maxsize=32)
+def _width(law: Numbers) -> float:
+    return float(law.isf(0.25) - law.ppf(0.25))
 
 
 def _side(

@@ -30,6 +30,7 @@ import scipy.special
 import sympy
 
 from eafo.laws import Numbers
+from eafo.theory import extent
 from eafo.theory.folding import folded
 from eafo.theory.function import Direction, Part, parts
 from eafo.theory.nodes import Mean, Nodes, between
@@ -40,14 +41,12 @@ __all__ = ["Atom", "Output", "Sheet", "of"]
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Beyond this probability of the law on either side no critical point is looked for.
-_SEARCHED = 1e-15
 #: A tail of less probability than this has few enough pieces to be taken as it is.
 _FOLDED = 1e-7
-#: The least probability at which a sheet ends.
-_LAST = math.exp(-300.0)
 #: Periods by which a fold may start further out.
 _FOLDS = 4
+#: Points at which a distribution function is asked for in one call.
+_AT_ONCE = 64
 _SAME = 1e-12
 _MOST_SHEETS = 256
 _NEAR_FOLD = 2e-6
@@ -96,19 +95,9 @@ class Output:
     # -- pieces ------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _span(self) -> tuple[float, float]:
-        """Where a sheet ends at most."""
-        low, high = float(self.law.ppf(_LAST)), float(self.law.isf(_LAST))
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise QuadratureError(
-                "the law's quantiles must stay within the range of doubles", f"({low}, {high})"
-            )
-        return max(low, self.law.lower), min(high, self.law.upper)
-
-    @cached_property
     def _smooth(self) -> tuple[tuple[Part, float, float], ...]:
         """The parts within the law's span, cut where the law has a kink."""
-        low, high = self._span
+        low, high = extent.span(self.law)
         found = []
         for part in self.parts:
             lower, upper = max(part.lower, low), min(part.upper, high)
@@ -128,7 +117,7 @@ class Output:
         return tuple(Atom(v, p) for v, p in sorted(masses.items()) if p > 0)
 
     def _probability(self, lower: float, upper: float) -> float:
-        low, high = self._span
+        low, high = extent.span(self.law)
         a, b = (-math.inf if lower <= low else lower), (math.inf if upper >= high else upper)
         if self.law.sf(a) < 0.5:
             return float(self.law.sf(a) - self.law.sf(b))
@@ -140,31 +129,18 @@ class Output:
         found: list[Sheet] = []
         for part, lower, upper in self._smooth:
             if not part.flat:
-                cuts = [lower, *critical_points(part, lower, upper, self._searched), upper]
+                cuts = [lower, *critical_points(part, lower, upper, extent.searched(self.law)), upper]
                 if len(cuts) + len(found) > _MOST_SHEETS:
                     raise QuadratureError(f"f must have at most {_MOST_SHEETS} monotone pieces under the law")
                 found += [
-                    sheet_of(part, a, b, self._table(a, b), self._seen) for a, b in itertools.pairwise(cuts)
+                    sheet_of(part, a, b, self._table(a, b), extent.seen(self.law))
+                    for a, b in itertools.pairwise(cuts)
                 ]
         return tuple(found)
 
-    @cached_property
-    def _seen(self) -> tuple[float, float]:
-        return float(self.law.ppf(_SEARCHED)), float(self.law.isf(_SEARCHED))
-
-    @cached_property
-    def _searched(self) -> FloatArray:
-        """Points at the scale of 1 and at that of the law, where the sign of f′ is looked at."""
-        level = np.geomspace(_SEARCHED, 0.5, 500)
-        return np.unique([*np.linspace(-12.0, 12.0, 2401), *self.law.ppf(level), *self.law.isf(level)])
-
-    @cached_property
-    def _quantiles(self) -> FloatArray:
-        level = np.exp(-np.concatenate([np.linspace(0.7, 30.0, 60), np.linspace(31.0, 300.0, 60)]))
-        return np.unique([*self.law.ppf(level), *self.law.isf(level), *np.linspace(-12.0, 12.0, 241)])
-
     def _table(self, lower: float, upper: float) -> FloatArray:
-        inside = self._quantiles[(self._quantiles > lower) & (self._quantiles < upper)]
+        points = extent.table(self.law)
+        inside = points[(points > lower) & (points < upper)]
         return np.concatenate([[lower], inside, [upper]])
 
     @cached_property
@@ -207,7 +183,7 @@ class Output:
             if inner.size
             else [sheet.lower, sheet.upper]
         )
-        low, high = self._span
+        low, high = extent.span(self.law)
         found = []
         for a, b in itertools.pairwise(cuts):
             nodes = between(self.law, -math.inf if a <= low else a, math.inf if b >= high else b)
@@ -256,7 +232,7 @@ class Output:
         """P(f(X) ≤ z), atoms included."""
         at = np.asarray(z, np.float64)
         total = np.zeros(at.shape)
-        low, high = self._span
+        low, high = extent.span(self.law)
         for sheet in self.sheets:
             x = np.asarray(sheet.root(np.clip(at, sheet.least, sheet.greatest)))
             ends = [
@@ -298,16 +274,20 @@ class Output:
         # The weights' own sums are a rough distribution function where sheets overlap: a bracket comes from the exact one.
         z, _ = self.values
         first, last = 0, z.size - 1
-        while first < last:
-            half = (first + last) // 2
-            first, last = (first, half) if self.cdf(z[half]) >= level else (half + 1, last)
-        low, high = float(z[max(first - 1, 0)]), float(z[first])
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            if high - low <= 1e-15 * max(abs(low), abs(high)) or not low < middle < high:
-                break
-            low, high = (low, middle) if self.cdf(middle) >= level else (middle, high)
+        while last - first > 1:
+            # Many points at once cost little more than one.
+            some = np.unique(np.linspace(first, last, _AT_ONCE).round().astype(int))
+            first, last = some[self._around(z[some], level)]
+        low, high = float(z[first]), float(z[last])
+        while high - low > 1e-15 * max(abs(low), abs(high)) and low < 0.5 * (low + high) < high:
+            between = np.linspace(low, high, _AT_ONCE)
+            low, high = map(float, between[self._around(between, level)])
         return high
+
+    def _around(self, z: FloatArray, level: float) -> list[int]:
+        """The neighbours among points in order between which the distribution function reaches a level."""
+        k = int(np.searchsorted(np.maximum.accumulate(self.cdf(z)), level))
+        return [max(k - 1, 0), min(k, z.size - 1)]
 
     def _sum(self, values: Sequence[FloatArray]) -> Mean:
         return sum((c.nodes.mean(v) for c, v in zip(self.cells, values, strict=True)), Mean(0.0, 0.0))
