@@ -54,33 +54,36 @@ def folded(law: Numbers, left: tuple[float, float] | None, right: tuple[float, f
 
 def _right(law: Numbers, start: float, period: float) -> Numbers:
     end = start + period
+    # In t = end − x: the mass above x is the integral from 0, which keeps its digits however small it is.
     density = _wrapped(law, start, period)
-    whole = density.antiderivative()
-    slope, top = density.derivative(), float(whole(end))
-    tail = top - float(whole(start))
+    whole, slope = density.antiderivative(), density.derivative()
+    tail = float(whole(period))
+
+    def back(x: FloatArray) -> FloatArray:
+        return np.clip(end - x, 0.0, period)
 
     def log_density(x: FloatArray) -> FloatArray:
-        inside = np.log(np.maximum(density(np.clip(x, start, end)), 1e-300))
+        inside = np.log(np.maximum(density(back(x)), 1e-300))
         return np.where(x > start, inside, law.logpdf(x))
 
     def score(x: FloatArray) -> FloatArray:
-        at = np.clip(x, start, end)
-        return np.where(x > start, slope(at) / density(at), law.score(x))
+        return np.where(x > start, -slope(back(x)) / density(back(x)), law.score(x))
 
     def above(x: FloatArray) -> FloatArray:
-        return np.where(x > start, np.maximum(top - whole(np.clip(x, start, end)), 1e-300), law.sf(x))
+        return np.where(x > start, np.maximum(whole(back(x)), 1e-300), law.sf(x))
 
-    grid = np.linspace(start, end, 2001)[1:]
-    masses = above(grid)[::-1]
+    # Fine near the end, too, where next to no mass lies above.
+    grid = np.union1d(np.linspace(0.0, period, 1001), np.geomspace(1e-17, 1.0, 400) * period)
+    masses = whole(grid)
 
     def from_above(level: FloatArray) -> FloatArray:
         u = np.asarray(level, np.float64)
         found = np.array(np.broadcast_to(law.isf(u), u.shape), np.float64)
         inside = u < tail
         if inside.any():
-            index = grid.size - 1 - np.searchsorted(masses, u[inside])
-            low, high = grid[np.maximum(index - 1, 0)], grid[np.minimum(index + 1, grid.size - 1)]
-            low = np.where(index <= 1, start, low)
+            index = np.searchsorted(masses, u[inside])
+            low = end - grid[np.minimum(index + 1, grid.size - 1)]
+            high = end - grid[np.maximum(index - 2, 0)]
             found[inside] = solve_tail(u[inside], above, log_density, low, high, rising=False)
         return found
 
@@ -102,7 +105,7 @@ def _right(law: Numbers, start: float, period: float) -> Numbers:
 
 
 def _wrapped(law: Numbers, start: float, period: float) -> BSpline:
-    """Σ_n p(x + nT) on the first period."""
+    """Σ_n p(x + nT) on the first period, as a function of the distance from the period's end."""
     shifts = period * np.arange(_TERMS)
 
     def density(x: FloatArray) -> FloatArray:
@@ -111,10 +114,10 @@ def _wrapped(law: Numbers, start: float, period: float) -> BSpline:
         rest = law.sf(far) / period + period / 24 * law.pdf(far) * law.score(far)
         return law.pdf(x[:, None] + shifts).sum(-1) + rest
 
-    x = np.linspace(start, start + period, _POINTS)
-    found, middle = make_interp_spline(x, density(x), k=7), (x[1:] + x[:-1]) / 2
-    missed = np.max(np.abs(found(middle) - density(middle)))
-    if not missed <= _SMOOTH * max(float(np.max(found(x))), 1e-300):
+    end, t = start + period, np.linspace(0.0, period, _POINTS)
+    found, middle = make_interp_spline(t, density(end - t), k=7), (t[1:] + t[:-1]) / 2
+    missed = np.max(np.abs(found(middle) - density(end - middle)))
+    if not missed <= _SMOOTH * max(float(np.max(found(t))), 1e-300):
         raise QuadratureError(
             "the tail of a law must be smooth on the scale of the function's period", period
         )
