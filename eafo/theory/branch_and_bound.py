@@ -174,27 +174,22 @@ def _undefined(point: Any) -> RefusedError:
 
 
 def _middle(box: Interval) -> Any:
-    """A point of the box, its midpoint where there is one."""
+    """A point inside the box, its midpoint where there is one."""
+    from flint import arb  # noqa: PLC0415 - FLINT is loaded where it is needed
+
     if box.bounded:
         return ((box.lo + box.hi) / 2).mid()
-    return box.lo if box.lo.is_finite() else (box.hi if box.hi.is_finite() else box.lo * 0 + 0)
+    if box.lo.is_finite():
+        return max(2 * box.lo, arb(1))
+    return min(2 * box.hi, arb(-1)) if box.hi.is_finite() else arb(0)
 
 
 def _halves(box: Interval) -> tuple[Interval, Interval]:
-    from flint import arb  # noqa: PLC0415 - FLINT is loaded where it is needed
+    from eafo.theory.intervals import Interval  # noqa: PLC0415 - FLINT is loaded where it is needed
 
-    from eafo.theory.intervals import Interval  # noqa: PLC0415 - as above
-
-    if box.bounded:
-        cut = _middle(box)
-        if not box.hi - box.lo > _NARROWEST * (1 + abs(cut)):
-            raise _undefined(cut)
-    elif box.lo.is_finite():
-        cut = max(2 * box.lo, arb(1))
-    elif box.hi.is_finite():
-        cut = min(2 * box.hi, arb(-1))
-    else:
-        cut = arb(0)
+    cut = _middle(box)
+    if box.bounded and not box.hi - box.lo > _NARROWEST * (1 + abs(cut)):
+        raise _undefined(cut)
     if abs(cut) > _FARTHEST:
         raise RefusedError(
             "a bound on an unbounded interval can be proved where the expression decays at infinity",
@@ -279,10 +274,12 @@ def search(
         inside = [(flint.arb(int(c.p)) / flint.arb(int(c.q))).mid() for c in cuts]
         ends = [low, *(c for c in inside if low < c < high), high]
         run = _Search(objective, kind)
-        for end in ends[1:-1]:
-            run.try_point(end)
         for pair in itertools.pairwise(ends):
             run.add(Interval(*pair))
+        for cut in ends[1:-1]:
+            # A function may have a value of its own on a seam, which the boxes beside it do not own.
+            if run.try_point(cut) is not None:
+                run.add(Interval(cut, cut))
         bound = run.run(relative, absolute)
         interval = (float(low), float(high))
     return Bound(what, bound, run.best, run.point, interval, len(run.heap), _BITS)

@@ -137,7 +137,9 @@ class Evaluation:
             raise UndefinedError("an expression without a finite value")
         if isinstance(e, sympy.sign):
             u = e.args[0]
-            sides = [side for side, when in ((1, u > 0), (-1, u < 0)) if self._truth(when)]
+            sides = [
+                side for side, when in ((1, u > 0), (-1, u < 0), (0, sympy.Eq(u, 0))) if self._truth(when)
+            ]
             if sides:
                 return Jet(Interval.exact(sides[0]), _ZERO)
             return Jet(Interval(arb(-1), arb(1)), Interval.whole())

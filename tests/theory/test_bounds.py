@@ -199,6 +199,22 @@ def test_a_value_on_the_seam_alone_is_not_lost() -> None:
     at_the_end = sympy.Piecewise((7, x <= 0), (x, True))
     assert bounds.supremum(at_the_end, -1, 1).lower == 7.0
     assert bounds.supremum(at_the_end, 0, 1).upper == 1.0
+    # Each box beside the seam decides for its own side; the seam's value is neither's.
+    for here in (sympy.S.Zero, HALF):
+        three = sympy.Piecewise((1, x < here), (7, x <= here), (2, True))
+        found = bounds.supremum(three, -1, 1)
+        assert found.lower == found.upper == 7.0
+        assert bounds.range_of(3 - three, -1, 1).infimum[0] <= -4.0
+    assert bounds.supremum(1 - sympy.sign(x) ** 2, -1, 1).upper == 1.0
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_a_value_at_the_end_of_a_tail_does_not_count(start: int) -> None:
+    bell = sympy.Piecewise((7, x <= start), (x * sympy.exp(-x), True))
+    found = bounds.supremum(bell, start, "oo")
+    assert found.lower <= math.exp(-1) <= found.upper <= 1.01 * math.exp(-1)
+    mirrored = sympy.Piecewise((7, x >= -start), (x * sympy.exp(x), True))
+    assert bounds.supremum(mirrored, "-oo", -start).lower <= math.exp(-1)
 
 
 @pytest.mark.parametrize("name", ["softplus", "gelu", "silu", "mish", "tanh", "elu", "srelu", "hardswish"])
