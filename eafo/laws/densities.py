@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import sympy
+from sympy.core.function import AppliedUndef
 
 from eafo import formula
 from eafo.activation import VARIABLE
@@ -29,6 +30,7 @@ __all__ = [
     "from_density",
     "inside",
     "integrated",
+    "require_function",
 ]
 
 x = VARIABLE
@@ -36,15 +38,18 @@ x = VARIABLE
 PATIENCE, _HASTE = 3.0, 0.7
 _MASS_TOLERANCE = 1e-7
 _AGREEMENT = 1e-9
+#: A density below its least double has no logarithm to compare with.
+_LEAST_LOG = -700.0
+_NO_FUNCTIONS = (AppliedUndef, sympy.Integral, sympy.Sum, sympy.Product, sympy.Derivative, sympy.DiracDelta)
 
 
 def from_density(
     density: sympy.Expr | str,
-    lower: float | sympy.Expr = -sympy.oo,
-    upper: float | sympy.Expr = sympy.oo,
+    lower: float | sympy.Expr | str = -sympy.oo,
+    upper: float | sympy.Expr | str = sympy.oo,
     *,
     name: str = "",
-    cdf: sympy.Expr | None = None,
+    cdf: sympy.Expr | str | None = None,
 ) -> Law:
     """The law of a given density.
 
@@ -53,7 +58,7 @@ def from_density(
         lower: the support's lower end.
         upper: the support's upper end.
         name: what the law is called; its density where not given.
-        cdf: the distribution function where it is known; SymPy looks for it, for some seconds, where not.
+        cdf: the distribution function where it is known, as the density is given; SymPy looks for it, for some seconds, where not.
 
     Raises:
         InputError: the density holds two variables, is negative or not a number somewhere, or does not integrate to one.
@@ -63,14 +68,15 @@ def from_density(
     (np.float64(0.875), 2.693147181)
     """
     expression = _one_variable(density)
-    low, high = sympy.sympify(lower), sympy.sympify(upper)
-    if low.free_symbols or high.free_symbols or not float(low) < float(high):
+    low, high = _end(lower), _end(upper)
+    if low is None or high is None or not float(low) < float(high):
         raise InputError("a law's lower end must be a number below its upper end", f"{lower}, {upper}")
     if expression == 0:
         raise InputError("a density must integrate to one on its support", 0)
     expression, low, high, _ = inside(expression, low, high)
     _require_positive(expression, low, high)
     numbers = checked_numbers(expression, low, high)
+    cdf = formula.parse(cdf) if isinstance(cdf, str) else cdf
     found = integrated(expression, low, high)
     known = confirmed(Known(cdf=found.cdf if cdf is None else cdf, entropy=found.entropy), numbers)
     if cdf is not None and known.cdf is None:
@@ -96,6 +102,34 @@ def checked_numbers(density: sympy.Expr, lower: sympy.Expr, upper: sympy.Expr) -
     return tabled(log_density, slope, float(low), float(high), kinks=kinks, table=table, normalised=True)
 
 
+def require_function(density: sympy.Expr) -> None:
+    """Refuse what no number can be asked of.
+
+    Raises:
+        InputError: the density holds an unknown function, an integral, a sum or a point mass.
+    """
+    if density.has(*_NO_FUNCTIONS):
+        raise InputError(
+            "a density must be a closed form in numbers, without unknown functions, integrals, sums and point masses",
+            density,
+        )
+
+
+def _end(value: Any) -> sympy.Expr | None:
+    """An end as a real number or an infinity, None where it is none; text is no code here, and is never run."""
+    if isinstance(value, str):
+        if value.strip().lstrip("+-") in ("oo", "inf"):
+            return -sympy.oo if value.strip().startswith("-") else sympy.oo
+        value = formula.parse(value, {})
+    elif not isinstance(value, sympy.Expr):
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            return None
+        value = sympy.oo * int(np.sign(number)) if np.isinf(number) else sympy.sympify(value)
+    return value if value.is_extended_real and not value.free_symbols else None
+
+
 def _one_variable(density: sympy.Expr | str) -> sympy.Expr:
     if isinstance(density, str):
         return formula.parse(density)
@@ -110,6 +144,7 @@ def _one_variable(density: sympy.Expr | str) -> sympy.Expr:
         )
     if density.has(sympy.nan, sympy.zoo, sympy.oo) or density.has(sympy.I):
         raise InputError("a density must be finite and real", density)
+    require_function(density)
     return density.xreplace(dict.fromkeys(symbols, x))
 
 
@@ -144,7 +179,14 @@ def compiled(expression: sympy.Expr) -> Function:
     # NumPy's functions take no integer of more than 64 bits.
     large = {n: sympy.Float(n, 25) for n in expression.atoms(sympy.Rational) if max(abs(n.p), n.q) > 2**52}
     function = sympy.lambdify(x, expression.xreplace(large), modules=["scipy", "numpy"])
-    return lambda points: np.broadcast_to(np.asarray(function(points), np.float64), np.shape(points))
+
+    def real(points: Array) -> Array:
+        values = np.asarray(function(points))
+        if np.iscomplexobj(values):
+            values = np.where(values.imag == 0, values.real, np.nan)
+        return np.broadcast_to(values.astype(np.float64, copy=False), np.shape(points))
+
+    return real
 
 
 def _logarithm(density: sympy.Expr) -> tuple[Function, Function]:
@@ -159,11 +201,15 @@ def _logarithm(density: sympy.Expr) -> tuple[Function, Function]:
         open_form = opened(density)
     plain = open_form if open_form.has(sympy.oo) else sympy.log(density)
     open_form = open_form.replace(sympy.log, _without_overflow)
+    # The logarithm of a constant is a double where the constant itself, as Γ(1000), is none.
+    open_form = open_form.replace(
+        lambda e: isinstance(e, sympy.log) and e.is_number, lambda e: e.evalf(25) if e.is_real else e
+    )
     first, second = compiled(plain), compiled(open_form)
     probes = np.concatenate([-np.logspace(-3, 3, 61), np.logspace(-3, 3, 61), [0.0]])
     with np.errstate(all="ignore"):
         a, b = first(probes), second(probes)
-    some = np.isfinite(a)
+    some = np.isfinite(a) & (a > _LEAST_LOG)
     same = np.allclose(a[some], b[some], rtol=1e-9, atol=1e-9)
     log, form = (second, open_form) if same else (first, plain)
     return log, compiled(sympy.diff(form, x).replace(sympy.DiracDelta, lambda *_: sympy.S.Zero))

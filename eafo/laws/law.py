@@ -14,6 +14,7 @@ import sympy
 from eafo.activation import VARIABLE
 from eafo.errors import InputError
 from eafo.laws.numeric import Numbers
+from eafo.limits import within
 
 if TYPE_CHECKING:
     from eafo.laws.goodness import Fit
@@ -22,13 +23,25 @@ __all__ = ["Law", "exact"]
 
 x = VARIABLE
 _BLOCK = 65_536
+#: What SymPy may take to shorten a score.
+_PATIENCE = 3.0
 
 
 def exact(value: Any) -> sympy.Expr:
-    """A parameter as SymPy keeps it: a number as the fraction that is typed, an expression as it is."""
+    """A parameter as SymPy keeps it: a number as the fraction that is typed, an expression as it is.
+
+    Raises:
+        InputError: it is no number, or not a finite one.
+    """
     if isinstance(value, sympy.Basic) and not isinstance(value, sympy.Float):
         return value
-    return sympy.Rational(repr(float(value)))
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError("a law's parameter must be a number or a SymPy expression", value) from error
+    if not np.isfinite(number):
+        raise InputError("a law's parameter must be finite", number)
+    return sympy.Rational(repr(number))
 
 
 @dataclass(frozen=True)
@@ -91,7 +104,8 @@ class Law:
         if self.components or ratio.has(sympy.Piecewise):
             return ratio
         # simplify would open |x| into branches, and lose the sign's short form.
-        return sympy.powsimp(ratio) if self.density.has(sympy.Abs) else sympy.simplify(ratio)
+        short = sympy.powsimp if self.density.has(sympy.Abs) else sympy.simplify
+        return within(_PATIENCE, partial(short, ratio), ratio)
 
     @property
     def free_symbols(self) -> set[sympy.Symbol]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -126,8 +128,45 @@ def test_a_known_distribution_function_is_checked() -> None:
         ("1/2", (1, -1), "lower end must be a number below its upper end"),
         ("1/2", (sympy.Symbol("a"), 1), "lower end must be a number"),
         ("1/2", (0, sympy.nan), "lower end must be a number"),
+        ("1/2", (None, 1), "lower end must be a number"),
+        ("1/2", ([0], 1), "lower end must be a number"),
+        ("1/2", (sympy.I, 1), "lower end must be a number"),
+        (sympy.Function("f")(T), (0, 1), "must be a closed form in numbers"),
+        (sympy.Integral(sympy.exp(-T * x), (x, 0, 1)), (0, 1), "must be a closed form in numbers"),
+        (sympy.DiracDelta(T), (), "must be a closed form in numbers"),
     ],
 )
 def test_what_is_no_density(density: object, ends: tuple[object, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         laws.from_density(density, *ends)  # type: ignore[arg-type]
+
+
+def test_an_end_is_no_code(tmp_path: Path) -> None:
+    trap = tmp_path / "made"
+    with pytest.raises(InputError, match="a formula is made of"):
+        laws.from_density("exp(-x)", f"__import__('pathlib').Path('{trap}').mkdir() or 0", 1)
+    assert not trap.exists()
+
+
+def test_ends_and_the_distribution_function_as_text() -> None:
+    law = laws.from_density("exp(-x)", "0", "oo", cdf="1 - exp(-x)")
+    assert (law.lower, law.upper, law.cdf) == (0, sympy.oo, 1 - sympy.exp(-x))
+    assert laws.from_density("exp(x)", "-oo", 0).lower == -sympy.oo
+
+
+def test_a_logarithm_below_1_stays_real() -> None:
+    # h = ∫ log x · log(−log x) dx from 0 to 1 = γ − 1, by u = −log x: ∫ −u e^{−u} log u du = −ψ(2).
+    law = laws.from_density("-log(x)", 0, 1)
+    assert law.numeric.entropy == pytest.approx(np.euler_gamma - 1, abs=1e-12)
+
+
+def test_the_score_is_shortened_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forever(_: object) -> object:
+        while True:
+            sympy.expand((x + 1) ** 2)
+
+    law = laws.from_density("exp(-x**2/2)/sqrt(2*pi)", name="in time")
+    monkeypatch.setattr("eafo.laws.law._PATIENCE", 0.1)
+    monkeypatch.setattr("sympy.simplify", forever)
+    assert law.score is not None
+    assert float(law.score.subs(x, 2)) == pytest.approx(-2)
