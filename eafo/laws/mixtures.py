@@ -153,7 +153,7 @@ def mixed(weights: Array, each: Sequence[Numbers]) -> Numbers:
         above=above,
         from_below=lambda u: _quantile(u, each, below, above, log_density, from_below=True),
         from_above=lambda u: _quantile(u, each, below, above, log_density, from_below=False),
-        entropy_with_error=lambda: entropy_of(numbers),
+        entropy_with_error=lambda: entropy_of(numbers, each),
         lower=lower,
         upper=upper,
         kinks=tuple(sorted(inside)),

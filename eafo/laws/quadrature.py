@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -87,8 +87,12 @@ def edges_between(numbers: Numbers) -> Array:
     return np.unique(points[np.isfinite(points)])
 
 
-def entropy_of(numbers: Numbers) -> tuple[float, float]:
+def entropy_of(numbers: Numbers, parts: Sequence[Numbers] = ()) -> tuple[float, float]:
     """−∫ p log p, and an estimate of its error: the sum of the panels' differences.
+
+    Args:
+        numbers: of the law.
+        parts: of a mixture: its components, whose own panels are taken in, so that no narrow one lies between two nodes.
 
     >>> from eafo import laws
     >>> value, error = entropy_of(laws.get("cauchy").numeric)
@@ -100,5 +104,6 @@ def entropy_of(numbers: Numbers) -> tuple[float, float]:
         log = numbers.logpdf(x)
         return np.where(log > -745, -np.exp(log) * log, 0.0)
 
-    _, values, misses = refined(partial(integrals, integrand), edges_between(numbers), 1e-12, 1e-16)
+    edges = np.unique(np.concatenate([edges_between(law) for law in (numbers, *parts)]))
+    _, values, misses = refined(partial(integrals, integrand), edges, 1e-12, 1e-16)
     return float(np.sum(values)), float(np.sum(misses)) + 1e-14 * float(np.sum(np.abs(values)))

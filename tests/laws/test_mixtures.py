@@ -118,3 +118,25 @@ def test_weights_and_laws_must_pair() -> None:
 def test_components_are_laws() -> None:
     with pytest.raises(InputError, match="components must be laws, but got 'cauchy'"):
         laws.mixture([0.5, 0.5], [laws.get("normal"), "cauchy"])  # type: ignore[list-item]
+
+
+def test_a_narrow_part_counts_in_the_entropy() -> None:
+    numbers = laws.get("0.999*normal(0, 1e6) + 0.001*normal(3, 1e-6)").numeric
+    # The parts hardly overlap: h = Σ w_k (h_k − log w_k), less what the wide one adds under the narrow one, below 1e-10.
+    wide, narrow = (np.log(2 * np.pi * np.e * s**2) / 2 for s in (1e6, 1e-6))
+    expected = 0.999 * (wide - np.log(0.999)) + 0.001 * (narrow - np.log(0.001))
+    assert numbers.entropy == pytest.approx(expected, abs=1e-9)
+    assert numbers.entropy_error < 1e-9
+
+
+def test_the_entropy_of_many_scales_is_that_of_a_sample() -> None:
+    parts = " + ".join(f"0.1*normal(0, 1e{k})" for k in range(-3, 12, 2)) + " + 0.2*normal(5, 1)"
+    law = laws.get(parts)
+    drawn = -law.numeric.logpdf(law.sample(40_000, seed=1))
+    assert law.numeric.entropy == pytest.approx(drawn.mean(), abs=5 * drawn.std() / 200)
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf"), "a", None])
+def test_weights_are_numbers(weight: object) -> None:
+    with pytest.raises(InputError, match="a law's parameter must be"):
+        laws.mixture([weight, 0.5], [laws.get("normal"), laws.get("cauchy")])  # type: ignore[list-item]
