@@ -20,6 +20,8 @@ __all__ = ["FAMILIES", "Family", "build"]
 x = VARIABLE
 #: Beyond it the closed form of Student's distribution function is long.
 _MOST_FREEDOM = 12
+#: Beyond it the gamma function of whole degrees of freedom has more digits than anybody can use.
+_MOST_EXACT = 200
 
 
 @dataclass(frozen=True)
@@ -139,27 +141,29 @@ def _half_normal(deviation: Any, location: Any) -> _Form:
 
 def _student_t(freedom: Any, location: Any, scale: Any) -> _Form:
     z = (x - location) / scale
-    front = sympy.gamma((freedom + 1) / 2) / (
-        sympy.gamma(freedom / 2) * sympy.sqrt(sympy.pi * freedom) * scale
-    )
+    few = freedom if freedom.free_symbols or freedom <= _MOST_EXACT else _with_digits(freedom)
+    front = sympy.gamma((few + 1) / 2) / (sympy.gamma(few / 2) * sympy.sqrt(sympy.pi * few) * scale)
     half, u = _half_of_t(freedom, z), Law.U
     quantiles = {
         sympy.Integer(1): sympy.tan(sympy.pi * (u - sympy.S.Half)),
         sympy.Integer(2): (2 * u - 1) / sympy.sqrt(2 * u * (1 - u)),
     }
-    spread = sympy.digamma((freedom + 1) / 2) - sympy.digamma(freedom / 2)
+    spread = sympy.digamma((few + 1) / 2) - sympy.digamma(few / 2)
     # log(√ν B(ν/2, 1/2)), the beta function written out.
-    volume = (
-        sympy.log(freedom * sympy.pi) / 2 + sympy.loggamma(freedom / 2) - sympy.loggamma((freedom + 1) / 2)
-    )
+    volume = sympy.log(few * sympy.pi) / 2 + sympy.loggamma(few / 2) - sympy.loggamma((few + 1) / 2)
     return _Form(
         density=front * (1 + z**2 / freedom) ** (-(freedom + 1) / 2),
         cdf=None if half is None else sympy.S.Half + half,
         survival=None if half is None else sympy.S.Half - half,
         quantile=location + scale * quantiles[freedom] if freedom in quantiles else None,
-        entropy=(freedom + 1) / 2 * spread + volume + sympy.log(scale),
+        entropy=(few + 1) / 2 * spread + volume + sympy.log(scale),
         source=("t", (freedom, location, scale)),
     )
+
+
+def _with_digits(number: sympy.Expr) -> sympy.Expr:
+    """A large number with so many digits that differences of its gamma functions keep a double's."""
+    return sympy.Float(number, 40 + 3 * len(str(int(number))))
 
 
 def _half_of_t(freedom: Any, z: Any) -> sympy.Expr | None:

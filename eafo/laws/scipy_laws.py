@@ -18,7 +18,7 @@ from eafo.laws.densities import Known, checked_numbers
 from eafo.laws.law import Law, exact
 from eafo.laws.numeric import Array, Function, Numbers
 from eafo.laws.quadrature import integrals, refined
-from eafo.laws.scipy_forms import FORMS, KINKS
+from eafo.laws.scipy_forms import FORMS, KINKS, Form
 from eafo.laws.tabled import tabled, tabulate
 
 __all__ = ["PREFIX", "from_frozen", "from_name", "is_distribution"]
@@ -33,8 +33,10 @@ _SLOW = (
 )  # fmt: skip
 _MASS_TOLERANCE = 1e-6
 _CIRCULAR = ("vonmises",)
-#: Coefficients of the central difference of sixth order.
-_STENCIL = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))
+#: Coefficients of the central differences of sixth and of fourth order.
+_STENCIL = ((1, 3 / 4, 2 / 3), (2, -3 / 20, -1 / 12), (3, 1 / 60, 0.0))
+#: Closed forms with a gamma function of their shapes, which leaves every number's range beyond the largest.
+_GAMMAS, _LARGEST_SHAPE = ("beta", "chi2", "gamma"), 1000.0
 
 
 @cache
@@ -150,8 +152,8 @@ def _built(text: str, name: str, values: list[float], ends: tuple[float, float])
     *shapes, location, scale = map(exact, values)
     lower, upper = (sympy.oo * np.sign(e) if np.isinf(e) else exact(e) for e in ends)
     density, known = None, Known()
-    if name in FORMS:
-        form = FORMS[name](*shapes)
+    form = _form(name, shapes)
+    if form is not None:
         standard = {VARIABLE: (VARIABLE - location) / scale}
         density = form.density.xreplace(standard) / scale
         known = Known(
@@ -173,16 +175,29 @@ def _built(text: str, name: str, values: list[float], ends: tuple[float, float])
     )
 
 
+def _form(name: str, shapes: Sequence[sympy.Expr]) -> Form | None:
+    if name not in FORMS or (name in _GAMMAS and max(shapes) > _LARGEST_SHAPE):
+        return None
+    return FORMS[name](*shapes)
+
+
 def _numbers(name: str, values: tuple[float, ...]) -> Numbers:
     """In the standard form, where the ends lie at 0 more often and doubles are denser there; then located."""
     *shapes, location, scale = values
     frozen = _distributions()[name](*shapes)
     lower, upper = map(float, frozen.support())
-    if name in FORMS:
-        ends = (sympy.oo * np.sign(e) if np.isinf(e) else exact(e) for e in (lower, upper))
-        standard = checked_numbers(FORMS[name](*map(exact, shapes)).density, *ends)
-    else:
+    form = _form(name, [exact(s) for s in shapes])
+    ends = (sympy.oo * np.sign(e) if np.isinf(e) else exact(e) for e in (lower, upper))
+    try:
+        standard = None if form is None else checked_numbers(form.density, *ends)
+    except InputError:
+        # So much of its mass next to an end that doubles do not reach it: gamma(0.001).
+        standard = None
+    if standard is None:
         standard = _tabled(name, tuple(shapes), frozen)
+    if form is not None and form.entropy is not None:
+        entropy = float(form.entropy)
+        standard = replace(standard, entropy_with_error=lambda: (entropy, 1e-15 * max(1.0, abs(entropy))))
     return standard.affine(scale, location)
 
 
@@ -217,15 +232,34 @@ def _spread(frozen: Any) -> tuple[float, float]:
 
 
 def _slope(log_density: Function, middle: float, spread: float, cuts: tuple[float, ...], x: Array) -> Array:
-    """(log p)′ by differences of sixth order, that cross no kink and no end; their relative error is about 1e-11."""
+    """(log p)′ by differences of sixth order, that cross no kink and no end.
+
+    Their step is an eighth as wide, up to three times, where they differ from those of fourth order by more than 1e-9 of the score.
+    """
     flat = np.ravel(x)
     room = np.min(np.abs(flat[:, None] - np.array(cuts)), axis=1)
-    step = np.minimum(0.01 * np.maximum(spread, np.abs(flat - middle) / 3), room / 4)
+    step = np.minimum(0.01 * np.maximum(spread, np.abs(flat - middle) / 3), room / 64)
     step = np.where(step > 0, step, 1e-8 * spread)
-    total = np.zeros_like(flat)
-    for k, weight in _STENCIL:
-        total += weight * (log_density(flat + k * step) - log_density(flat - k * step))
-    return (total / step).reshape(np.shape(x))
+    with np.errstate(all="ignore"):
+        value, doubt = _difference(log_density, flat, step)
+        for fraction in (1 / 8, 1 / 64, 1 / 512):
+            rough = np.flatnonzero(~(doubt <= 1e-9 * (np.abs(value) + 1 / spread)))
+            if not rough.size:
+                break
+            finer, less = _difference(log_density, flat[rough], fraction * step[rough])
+            better = (less < doubt[rough]) | (np.isnan(doubt[rough]) & ~np.isnan(less))
+            value[rough[better]], doubt[rough[better]] = finer[better], less[better]
+    return value.reshape(np.shape(x))
+
+
+def _difference(log_density: Function, x: Array, step: Array) -> tuple[Array, Array]:
+    """The difference of sixth order, and what it may be off: its distance from that of fourth, and rounding."""
+    sixth, fourth = np.zeros_like(x), np.zeros_like(x)
+    for k, six, four in _STENCIL:
+        right, left = log_density(x + k * step), log_density(x - k * step)
+        sixth += six * (right - left)
+        fourth += four * (right - left)
+    return sixth / step, (np.abs(sixth - fourth) + 2e-16 * (1 + np.abs(left))) / step
 
 
 def _own(frozen: Any, slope: Function, kinks: tuple[float, ...]) -> Numbers:

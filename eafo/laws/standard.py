@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import mpmath
 import numpy as np
 from scipy import special
 
@@ -145,8 +146,7 @@ def _half_normal() -> Numbers:
 
 def _student_t(freedom: float) -> Numbers:
     n = freedom
-    constant = math.log(n) / 2 + float(special.betaln(n / 2, 0.5))
-    spread = float(special.digamma((n + 1) / 2) - special.digamma(n / 2))
+    constant, entropy = _constants_of_t(n)
 
     def log_density(z: Array) -> Array:
         # n + z² would leave double precision before its logarithm does.
@@ -159,8 +159,14 @@ def _student_t(freedom: float) -> Numbers:
 
     def below(z: Array) -> Array:
         size = np.abs(z)
-        # The incomplete beta function keeps its relative accuracy in the tail.
-        near = special.betainc(n / 2, 0.5, n / (n + np.minimum(size, far) ** 2)) / 2
+        # The incomplete beta function keeps its relative accuracy in the tail, and its complement where z² is small beside n.
+        square = np.minimum(size, far) ** 2
+        near = np.where(
+            square < n,
+            special.betaincc(0.5, n / 2, square / (n + square)),
+            special.betainc(n / 2, 0.5, n / (n + square)),
+        )
+        near = near / 2
         tail = np.where(size > far, np.exp(log_c - n * np.log(size)), near)
         return np.where(z > 0, 1 - tail, tail)
 
@@ -178,8 +184,17 @@ def _student_t(freedom: float) -> Numbers:
         above=lambda z: below(-z),
         from_below=quantile,
         from_above=lambda u: -quantile(u),
-        entropy_with_error=_exactly((n + 1) / 2 * spread + constant),
+        entropy_with_error=_exactly(entropy),
     )
+
+
+def _constants_of_t(freedom: float) -> tuple[float, float]:
+    """Minus the logarithm of the density's front, and the entropy: differences of large numbers, taken with digits to spare."""
+    with mpmath.workdps(40 + 3 * max(1, math.frexp(freedom)[1])):
+        n = mpmath.mpf(freedom)
+        constant = mpmath.log(n * mpmath.pi) / 2 + mpmath.loggamma(n / 2) - mpmath.loggamma((n + 1) / 2)
+        spread = mpmath.digamma((n + 1) / 2) - mpmath.digamma(n / 2)
+        return float(constant), float((n + 1) / 2 * spread + constant)
 
 
 #: The standard form of each family, by its name; Student's t takes its degrees of freedom.

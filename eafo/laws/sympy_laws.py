@@ -19,6 +19,7 @@ from eafo.laws.densities import (
     confirmed,
     inside,
     integrated,
+    require_function,
 )
 from eafo.laws.law import Law
 from eafo.laws.numeric import Numbers
@@ -54,6 +55,10 @@ def from_variable(variable: Any) -> Law:
             variable,
             "for example sympy.stats.Gamma('X', 2, 1)",
         )
+    if any(s.name == x.name for s in space.distribution.free_symbols):
+        raise InputError(
+            "a law's parameter must not hold the law's own variable x", variable, "choose another name"
+        )
     # SymPy writes some constants as Catalan numbers of halves, which nothing can print into code.
     given, support = sympy.stats.density(variable)(x).rewrite(sympy.gamma), space.domain.set
     if not isinstance(support, sympy.Interval):
@@ -73,6 +78,7 @@ def _arguments(space: Any) -> str:
 
 def _numeric(name: str, given: sympy.Expr, ends: tuple[sympy.Expr, sympy.Expr], variable: Any) -> Law:
     density, lower, upper, _ = inside(given, *ends)
+    require_function(density)
     numbers = checked_numbers(density, lower, upper)
     found = _known(variable, numbers)
     if found.cdf is None or found.entropy is None:
@@ -123,4 +129,13 @@ def _symbolic(name: str, given: sympy.Expr, ends: tuple[sympy.Expr, sympy.Expr],
 
 
 def _replaced(variable: Any, values: Mapping[sympy.Symbol, sympy.Expr]) -> Law:
-    return from_variable(variable.xreplace(values))
+    found = variable.xreplace(values)
+    distribution = found.pspace.distribution
+    try:
+        # SymPy checks parameters where a variable is made, not where they are replaced.
+        distribution.check(*distribution.args)
+    except ValueError as error:
+        raise InputError(
+            f"the parameters of a law must lie in its range: {error}", ", ".join(map(str, values.values()))
+        ) from error
+    return from_variable(found)

@@ -126,7 +126,8 @@ def _edges(lower: float, upper: float, cuts: Sequence[float]) -> Array:
 
 def _around(anchor: float, lower: float, upper: float) -> Array:
     # Next to 0 doubles are dense, elsewhere they end at the last digit.
-    steps = np.exp2(np.arange(-_OUTERMOST if anchor == 0 else -_INNERMOST, _OUTERMOST, dtype=np.float64))
+    least = -_OUTERMOST if anchor == 0 else min(0, int(np.log2(abs(anchor)))) - _INNERMOST
+    steps = np.exp2(np.arange(max(least, -_OUTERMOST), _OUTERMOST, dtype=np.float64))
     points = np.concatenate([anchor - steps, [anchor], anchor + steps])
     ends = [e for e in (lower, upper) if np.isfinite(e)]
     return np.unique(np.concatenate([points[(points >= lower) & (points <= upper)], ends]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -174,3 +175,51 @@ def test_symbols_of_sympys_laws() -> None:
 def test_bad_laws_of_sympy(variable: object) -> None:
     with pytest.raises(InputError, match="must be one continuous random variable"):
         laws.get(variable)  # type: ignore[arg-type]
+
+
+def test_values_that_sympys_laws_refuse() -> None:
+    sigma = sympy.Symbol("sigma", positive=True)
+    with pytest.raises(
+        InputError, match="must lie in its range: Standard deviation must be positive, but got '-1'"
+    ):
+        laws.get(sympy.stats.Normal("X", 0, sigma)).at(sigma=-1)
+    with pytest.raises(InputError, match="must not hold the law's own variable x"):
+        laws.get(sympy.stats.Normal("X", sympy.Symbol("x"), 1))
+    with pytest.raises(InputError, match="must be a closed form in numbers"):
+        laws.get(sympy.stats.UniformSum("X", 3))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "gamma(1000)", "gamma(1000000)", "chi2(300)", "chi2(2000000)", "beta(900, 900)", "beta(10000, 100000)",
+        "gamma(0.001)", "chi2(0.01)", "t(1000000)", "loguniform(1e-50, 1e50)",
+    ],
+)  # fmt: skip
+def test_shapes_far_out(form: str) -> None:
+    law = laws.get(f"scipy.{form}")
+    numbers, peer = law.numeric, law.frozen()
+    levels = np.array([1e-3, 0.2, 0.9])
+    np.testing.assert_allclose(numbers.ppf(levels), peer.ppf(levels), rtol=1e-8, atol=1e-200)
+    np.testing.assert_allclose(numbers.isf(levels), peer.isf(levels), rtol=1e-8, atol=1e-200)
+    # SciPy's own entropies of large shapes are good to 1e-10.
+    assert abs(numbers.entropy - float(peer.entropy())) < max(numbers.entropy_error, 1e-9)
+    assert numbers.entropy_error < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("form", "points", "score"),
+    [
+        ("levy", [0.05, 0.1, 0.2, 1.0, 100.0], lambda v: (1 / v - 3) / (2 * v)),
+        ("powerlaw(0.5)", [1e-3, 0.01, 0.5], lambda v: -0.5 / v),
+        ("argus(1)", [0.01, 0.5, 0.97, 0.999], lambda v: 1 / v - v / (1 - v * v) + v),
+        ("gennorm(100)", [0.9, 0.99, 1.0, 1.02], lambda v: -100 * v**99),
+        # SciPy states no end for it; it lies at 1.
+        ("pearson3(-2)", [-3.0, 0.5, 0.97, 0.99], np.ones_like),
+    ],
+)
+def test_the_score_by_differences(
+    form: str, points: list[float], score: Callable[[np.ndarray], np.ndarray]
+) -> None:  # type: ignore[type-arg]
+    found = laws.get(f"scipy.{form}").numeric.score(points)
+    np.testing.assert_allclose(found, score(np.array(points)), rtol=1e-8)

@@ -8,6 +8,7 @@ import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 
 from eafo import laws
 from eafo.activation import VARIABLE as x
@@ -198,3 +199,24 @@ def test_samples_repeat_and_follow_the_law(form: str) -> None:
     np.testing.assert_array_equal(drawn, law.sample(40_000, seed=3))
     levels = np.sort(law.numeric.cdf(drawn))
     assert np.max(np.abs(levels - (np.arange(40_000) + 0.5) / 40_000)) < 1.95 / 200
+
+
+@pytest.mark.parametrize("freedom", [1000.5, 20_001.0, 1e6, 1e8, 1e99])
+def test_many_degrees_of_freedom(freedom: float) -> None:
+    law = laws.get("student_t", freedom=freedom)
+    with mpmath.workdps(250):
+        n = mpmath.mpf(freedom)
+        front = mpmath.loggamma((n + 1) / 2) - mpmath.loggamma(n / 2) - mpmath.log(n * mpmath.pi) / 2
+        entropy = (n + 1) / 2 * (mpmath.digamma((n + 1) / 2) - mpmath.digamma(n / 2)) - front
+        expected = [float(front - (n + 1) / 2 * mpmath.log1p(mpmath.mpf(z) ** 2 / n)) for z in (-3.0, 0.5)]
+    assert law.numeric.entropy == pytest.approx(float(entropy), rel=1e-15)
+    assert float(law.entropy) == pytest.approx(float(entropy), rel=1e-15)
+    np.testing.assert_allclose(law.numeric.logpdf([-3.0, 0.5]), expected, rtol=1e-14)
+    if freedom >= 1e8:
+        # F differs from the normal law's by (z³ + z) p(z)/4ν.
+        np.testing.assert_allclose(
+            law.numeric.cdf([-3.0, -1.0, 0.5]), special.ndtr([-3.0, -1.0, 0.5]), rtol=1e-6
+        )
+        np.testing.assert_allclose(
+            law.numeric.ppf([1e-3, 0.2]), special.ndtri([1e-3, 0.2]), rtol=1e-6 if freedom < 1e9 else 1e-14
+        )
