@@ -80,6 +80,12 @@ def get(law: LawLike, **parameters: float | sympy.Expr) -> Law:
     >>> get("laplace", scale=sympy.Symbol("b", positive=True)).entropy
     log(2*b) + 1
     """
+    if parameters and (not isinstance(law, str) or len(_terms(law)) > 1 or _TERM.fullmatch(law)):
+        raise InputError(
+            "only a law by its name takes parameters beside it",
+            f"{', '.join(parameters)} beside {law}",
+            "write them into the law",
+        )
     if isinstance(law, Law):
         return law
     if not isinstance(law, str):

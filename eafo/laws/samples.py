@@ -194,7 +194,8 @@ def _cut(values: Array) -> Iterator[Array]:
 def _real(values: Any) -> Any:
     """An array of real numbers, not copied where it is one already."""
     try:
-        array = np.asarray(values)
+        # What a mask hides is no value of the sample.
+        array = np.ma.compressed(values) if np.ma.isMaskedArray(values) else np.asarray(values)
         real = array.dtype.kind in "fiu" or array.size == 0
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError("a sample must be real numbers", values) from error

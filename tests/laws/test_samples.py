@@ -140,3 +140,11 @@ def test_a_missing_file_by_name() -> None:
         laws.get("recorded.npy")
     with pytest.raises(InputError, match="one of cauchy"):
         laws.get("recorded")
+
+
+def test_what_a_mask_hides_is_left_out() -> None:
+    masked = np.ma.masked_array(NORMAL, mask=NORMAL > 1)
+    found = samples.read(masked)
+    assert (found.count, found.maximum) == (int((NORMAL <= 1).sum()), NORMAL[NORMAL <= 1].max())
+    with pytest.raises(InputError, match="must hold values"):
+        samples.read(np.ma.masked_all(30))

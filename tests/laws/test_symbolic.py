@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
+import scipy.stats
 import sympy
 
 from eafo import laws
@@ -119,3 +121,22 @@ def test_an_affine_change_needs_a_scale() -> None:
 
 def test_repeated_reading_is_cached() -> None:
     assert laws.get("normal(0, 3)") is laws.get("normal(0, 3)")
+
+
+@pytest.mark.parametrize(
+    "law", ["0.5*normal + 0.5*cauchy", "1*normal", laws.get("normal"), scipy.stats.norm(), Path("a.npy")]
+)
+def test_parameters_beside_what_takes_none(law: object) -> None:
+    with pytest.raises(InputError, match="only a law by its name takes parameters beside it, but got 'mean"):
+        laws.get(law, mean=1.0)
+
+
+def test_parameters_beside_a_name_of_scipys() -> None:
+    assert laws.get("scipy.gamma(2)", scale=3.0).name == "scipy.gamma(2, 0, 3)"
+
+
+def test_values_are_numbers() -> None:
+    law = laws.get("normal", mean=MU)
+    for value in (float("nan"), float("inf"), "one", None):
+        with pytest.raises(InputError, match="a law's parameter must be"):
+            law.at(mu=value)  # type: ignore[arg-type]
