@@ -86,8 +86,7 @@ def _superscript(order: float) -> str:
 
 
 def _shape(told: Properties) -> list[tuple[str, str]]:
-    kind = "nowhere decreasing" if told.monotone else "not monotone"
-    lines = [("monotonicity", kind)]
+    lines = [("monotonicity", _monotonicity(told))]
     shown = told.pieces
     if len(shown) > _MOST_PIECES:
         nearest = sorted(shown, key=_distance)[:_MOST_PIECES]
@@ -97,6 +96,13 @@ def _shape(told: Properties) -> list[tuple[str, str]]:
     if told.parity:
         lines.append(("parity", told.parity))
     return lines
+
+
+def _monotonicity(told: Properties) -> str:
+    if told.monotone:
+        return "nowhere decreasing"
+    rises = any(p.kind == "increasing" for p in told.pieces) or any(j.left < j.right for j in told.jumps)
+    return "not monotone" if rises or any(told.endless) else "nowhere increasing"
 
 
 def _distance(piece: MonotonePiece) -> float:

@@ -166,7 +166,7 @@ def _examine(act: Activation, law: Law) -> Properties:
         zero_at_zero=float(act(0.0)) == 0.0,
         sparsity=_share(law, [b for b in parts if b.expression == 0]),
         saturation=_share(law, [b for b in parts if b.flat]),
-        fixed_points=_fixed_points(parts),
+        fixed_points=_fixed_points(act, parts),
         identity=tuple((b.lower, b.upper) for b in parts if b.expression == VARIABLE),
         notes=(*notes, *_notes(parts, limits, endless)),
     )
@@ -174,12 +174,20 @@ def _examine(act: Activation, law: Law) -> Properties:
 
 def _require_regular(act: Activation, branch: Branch) -> None:
     """Refuse a branch that is not real and finite inside its interval."""
-    values = branch.value(branch.grid)
+    # A tower of powers has values whose digits alone fill the memory.
+    values = within(10 * SECONDS, lambda: branch.value(branch.grid), None)
+    if values is None:
+        raise RefusedError(f"the properties of {act.name} need values that can be computed", "huge numbers")
     poles = within(SECONDS, lambda: sympy.singularities(branch.expression, VARIABLE), sympy.S.EmptySet)
     inside = [p for p in poles if p.is_real and branch.lower < p < branch.upper] if poles.is_FiniteSet else []
     inside = [p for p in inside if sympy.limit(branch.expression, VARIABLE, p).is_finite is not True]
-    if np.isnan(values).any() or inside or branch.expression.has(sympy.tan):
-        where = f"a pole at x = {inside[0]}" if inside else "values that are not real"
+    missing = branch.grid[np.isnan(values)]
+    if missing.size or inside or branch.expression.has(sympy.tan):
+        where = "the poles of a tangent"
+        if inside:
+            where = f"a pole at x = {inside[0]}"
+        elif missing.size and not branch.expression.has(sympy.tan):
+            where = f"values that are not real, as at x = {missing[np.argmin(np.abs(missing))]:.6g}"
         raise RefusedError(f"the properties of {act.name} need a function that is real and finite", where)
 
 
@@ -204,17 +212,28 @@ def _share(law: Law, parts: Sequence[Branch]) -> float:
     return float(sum(cdf(b.upper) - cdf(b.lower) for b in parts))
 
 
-def _fixed_points(parts: Sequence[Branch]) -> tuple[float, ...]:
+def _fixed_points(act: Activation, parts: Sequence[Branch]) -> tuple[float, ...]:
     points: list[float] = []
     for b in parts:
         if b.expression == VARIABLE:
             continue
         points += roots(numeric(b.expression - VARIABLE, exact=not b.oscillating), b.grid)
-        ends = [(float(e), one_sided(b, e, 0)) for e in (b.left, b.right) if e.is_finite]
-        points += [at for at, value in ends if abs(float(value) - at) < CLOSE]
+    # Where it jumps the value counts, and neither limit.
+    seams = [(b.upper, float(act(b.upper)), float(one_sided(b, b.right, 0))) for b in parts[:-1]]
+    points += [at for at, value, limit in seams if abs((limit if math.isnan(value) else value) - at) < CLOSE]
     inside = [(b.lower, b.upper) for b in parts if b.expression == VARIABLE]
     free = [p for p in sorted(points) if not any(low <= p <= high for low, high in inside)]
     return tuple(p for i, p in enumerate(free) if i == 0 or p - free[i - 1] > 1e-9)
+
+
+def _meets_the_diagonal(part: Branch, sign: int) -> bool:
+    """Whether f(x) − x changes its sign further out than an oscillating branch is searched."""
+    if not part.oscillating or math.isfinite(part.lower if sign < 0 else part.upper):
+        return False
+    far = sign * part.reach * np.linspace(1.0, 11.0, 50_001)
+    apart = part.value(far) - far
+    clear = np.sign(apart[np.abs(apart) > 1e-13 * np.abs(far)])
+    return bool(np.any(clear[:-1] * clear[1:] < 0))
 
 
 def _notes(parts: Sequence[Branch], limits: tuple[End, End], endless: tuple[bool, bool]) -> list[str]:
@@ -226,6 +245,10 @@ def _notes(parts: Sequence[Branch], limits: tuple[End, End], endless: tuple[bool
             period = "" if math.isnan(part.period) else f" with the period {part.period:.6g} of f′"
             notes.append(
                 f"turns without end towards {where}{period}: the pieces within ±{part.reach:.6g} are listed"
+            )
+        if _meets_the_diagonal(part, -1 if where == "−∞" else 1):
+            notes.append(
+                f"f(x) = x has solutions towards {where} beyond ±{part.reach:.6g}, which are not listed"
             )
         if end.seen:
             notes.append(f"the limit at {where} is what values at 10³ and 10⁶ tell")

@@ -1,7 +1,7 @@
 """The shape of an activation: its branches as numbers, where they turn, how steep they are, how they end.
 
-Turning points are bracketed on a grid that is uniform to ±100 and geometric to ±10⁴, and refined; where SymPy finds the same
-points in closed form within its time, the values there are exact as well. A branch with a sine is searched within ±100 alone, or
+Turning points are bracketed on a grid that is uniform to ±100, geometric to ±10⁴, and finer where the function is steep, and
+refined; where SymPy finds the same points in closed form within its time, the values there are exact as well. A branch with a sine is searched within ±100 alone, or
 10 periods where they are longer.
 """
 
@@ -43,6 +43,9 @@ CLOSE = 1e-12
 _ROUNDING = 1e-14
 _WINDOW = 100.0
 _WIDEST = 1e4
+#: A rise between two points of the grid that differs by this share from what the slopes at both say is looked at closer, unless it
+#: is this small; so often may the points be halved, and so many be added.
+_UNTOLD, _SMALL, _HALVINGS, _MOST_ADDED = 0.1, 1e-9, 40, 100_000
 #: Where the derivative is asked whether it still changes its sign.
 _FAR = (1e3, 1e4, 1e5)
 
@@ -133,7 +136,9 @@ class Branch:
         changes = []
         for start, width in spans:
             slopes = self.slope(sign * (start + np.linspace(0.0, width, 5001)))
-            clear = np.sign(slopes[np.abs(slopes) > 1e-9 * np.max(np.abs(slopes), initial=0.0)])
+            # A slope beyond double precision has its sign still.
+            size = np.abs(slopes)
+            clear = np.sign(slopes[size > 1e-9 * np.max(size[np.isfinite(size)], initial=0.0)])
             changes.append(bool(np.any(clear[:-1] != clear[1:])))
         return all(changes)
 
@@ -164,7 +169,28 @@ class Branch:
             low, high = (self.lower, 2 * self.lower) if self.lower > 0 else (2 * self.upper, self.upper)
         inside = whole[(whole > low) & (whole < high)]
         edges = np.array([low, high]) + (high - low) * 1e-9 * np.array([1, -1])
-        return np.unique(np.concatenate([inside, edges, np.linspace(low, high, 102)[1:-1]]))
+        return self._refined(np.unique(np.concatenate([inside, edges, np.linspace(low, high, 102)[1:-1]])))
+
+    def _refined(self, x: FloatArray) -> FloatArray:
+        """The points, and others between two of them where f rises otherwise than its slopes at both say."""
+        values, slopes = self.value(x), self.slope(x)
+        most = x.size + _MOST_ADDED
+        for _ in range(_HALVINGS):
+            with np.errstate(invalid="ignore", over="ignore"):
+                rises, widths = np.diff(values), np.diff(x)
+                told = widths * (slopes[1:] + slopes[:-1]) / 2
+                size = np.maximum(np.abs(rises), widths * np.maximum(np.abs(slopes[1:]), np.abs(slopes[:-1])))
+                untold = np.abs(rises - told) > _UNTOLD * size
+                untold &= size > _SMALL * np.maximum(1.0, np.abs(values[1:]))
+            between = (x[:-1] + x[1:])[untold] / 2
+            if not between.size or x.size + between.size > most:
+                break
+            x = np.concatenate([x, between])
+            values = np.concatenate([values, self.value(between)])
+            slopes = np.concatenate([slopes, self.slope(between)])
+            order = np.argsort(x, kind="stable")
+            x, values, slopes = x[order], values[order], slopes[order]
+        return np.unique(x)
 
     @cached_property
     def turning_points(self) -> tuple[float, ...]:

@@ -35,6 +35,8 @@ def test_properties_of_srelu_at_a_parameter(eafo):
         ("relu_squared", "Lipschitz constant  none"),
         ("where(x > 0, 1, 0)", "jumps by 1 at x = 0, from 0 to 1"),
         ("tanh", "odd"),
+        ("exp(0 - x)", "monotonicity        nowhere increasing"),
+        ("x**2", "monotonicity        not monotone"),
     ],
 )
 def test_properties_of(eafo, formula, says):

@@ -239,6 +239,45 @@ def test_a_derivative_with_a_period_need_not_change_its_sign() -> None:
     assert found.lipschitz == pytest.approx(2, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("formula", "steepest", "span"),
+    [
+        ("tanh(2000*(x - 0.3011))", 2000.0, (-1.0, 1.0)),
+        ("exp(-100000000*(x - 0.30001)**2)", 1e4 * math.sqrt(2 / math.e), (0.0, 1.0)),
+    ],
+)
+def test_what_is_narrower_than_the_grid_is_found(
+    formula: str, steepest: float, span: tuple[float, float]
+) -> None:
+    told = of(formula)
+    assert told.lipschitz == pytest.approx(steepest, rel=1e-9)
+    assert told.range == pytest.approx(span, abs=1e-9)
+
+
+def test_turns_that_grow_dense_are_all_listed() -> None:
+    # sin(x²) turns at 0 and where x² = π/2 + kπ: at 3183 points on either side of 0 within ±100.
+    expected = int((1e4 - math.pi / 2) // math.pi) + 1
+    assert sum(p.upper > 0 and p.lower >= 0 for p in of("sin(x**2)").pieces) == expected
+
+
+def test_turns_beyond_double_precision_are_endless() -> None:
+    assert of("sin(x)*exp(-x)").endless == (True, False)
+
+
+def test_fixed_points_that_are_not_listed_are_noted() -> None:
+    for formula in ("x + sin(x)", "10*sin(50*x)"):
+        assert sum("f(x) = x has solutions" in note for note in of(formula).notes) == 2
+    assert not any(
+        "f(x) = x" in note for name in ("sin", "sinerelu", "200*tanh(x)") for note in of(name).notes
+    )
+
+
+def test_at_a_jump_the_value_decides_whether_it_is_a_fixed_point() -> None:
+    assert of("where(x >= 0, 1, 0)").fixed_points == (1.0,)
+    assert of("where(x > 0, 1, 0)").fixed_points == (0.0, 1.0)
+    assert of("sign(x)").fixed_points == (-1.0, 0.0, 1.0)
+
+
 def test_what_lies_far_out_is_told() -> None:
     found = eafo.properties("(x - 300)**2")
     assert [(p.kind, p.lower, p.upper) for p in found.pieces] == [
@@ -357,6 +396,7 @@ def test_other_parameters(epsilon: float, alpha: float) -> None:
         ("log(x)", "real and finite"),
         ("x**0.5*sigmoid(x)", "not real"),
         ("tan(x)", "real and finite"),
+        ("tan(x)", "but got 'the poles of a tangent'"),
         ("max(0, sin(x))", "finitely many"),
         ("max(x, tanh(x))", "finitely many"),
     ],
@@ -364,6 +404,12 @@ def test_other_parameters(epsilon: float, alpha: float) -> None:
 def test_what_cannot_be_told_is_refused(formula: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         eafo.properties(formula)
+
+
+def test_values_that_take_forever_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eafo.theory.properties.SECONDS", 0.2)
+    with pytest.raises(InputError, match="values that can be computed, but got 'huge numbers'"):
+        eafo.properties("x**x**x**x")
 
 
 def test_vertical_tangents_and_jumps_to_infinity_are_seen() -> None:
