@@ -228,6 +228,60 @@ def test_bad_constraints(given: dict, message: str) -> None:
         eafo.wafbc("normal", **given)
 
 
+@pytest.mark.parametrize(
+    ("form", "given", "expected"),
+    [
+        ("laplace(800, 1)", {}, lambda u: u),
+        ("laplace(1e3, 1e-3)", {"bounds": (-1, 1)}, lambda u: 2 * u - 1),
+        ("gumbel(800, 1)", {}, lambda u: u),
+        ("exponential(1, 800)", {}, lambda u: u),
+        ("logistic(800, 1)", {"mean": 1}, lambda u: -np.log1p(-u)),
+        ("laplace(800, 1)", {"mean": 1}, lambda u: -np.log1p(-u)),
+    ],
+)
+def test_a_far_location_overflows_nothing(form: str, given: dict, expected) -> None:
+    torch = pytest.importorskip("torch")
+    act = eafo.wafbc(form, **given)
+    u = np.linspace(0.01, 0.99, 99)
+    x = laws.get(form).frozen().ppf(u)
+    found = eafo.nn.Module(act)(torch.tensor(x)).detach().numpy()
+    # An ulp of x, seen through the law's scale.
+    np.testing.assert_allclose(found, expected(u), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "0.3*normal(-2, 1) + 0.7*normal(1, 0.5)",
+        "0.5*laplace(0, 1) + 0.5*normal(3, 1)",
+        "0.5*gumbel(0, 1) + 0.5*gumbel(3, 1)",
+        "0.3*logistic(-5, 1) + 0.7*logistic(5, 2)",
+    ],
+)
+def test_a_mixture_under_a_mean_stays_finite(form: str) -> None:
+    torch = pytest.importorskip("torch")
+    act, law = eafo.wafbc(form, mean=1), laws.get(form).numeric
+    assert "along its tangent" in act.provenance.steps[-2]
+    assert eafo.properties(act).continuous
+    x = np.concatenate([law.isf(np.array([0.5, 1e-2, 1.1e-4])), [20.0, 1e3, 1e6]])
+    for dtype in (torch.float32, torch.float64):
+        at = torch.tensor(x).to(dtype).requires_grad_()
+        y = eafo.nn.Module(act)(at)
+        (slope,) = torch.autograd.grad(y.sum(), at)
+        assert torch.isfinite(y).all()
+        assert (slope > 0).all()
+        # Single precision has three digits of a tail of 1e-4.
+        digits = 1e-3 if dtype is torch.float32 else 1e-10
+        np.testing.assert_allclose(y.detach()[:3], -np.log(law.sf(x[:3])), rtol=digits)
+
+
+def test_a_numeric_law_over_twenty_decades() -> None:
+    """Half a degree of freedom: the bulk runs from −1e12 to 1e12."""
+    act, law = eafo.wafbc("student_t(0.5)", variance=1), scipy.stats.t(0.5)
+    u = np.linspace(0.01, 0.99, 99)
+    np.testing.assert_allclose(act(law.ppf(u)), scipy.stats.norm.ppf(u), atol=2e-4)
+
+
 # -- as kernels ----------------------------------------------------------------------------------------------------
 
 

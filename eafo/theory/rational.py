@@ -208,7 +208,13 @@ def _short(number: float, scale: float, digits: int = 5) -> sympy.Rational:
 def _middle(function: Function, lower: float, upper: float) -> sympy.Rational:
     """Where the function is halfway between its values at the ends."""
     low, high = function(np.array([lower, upper]))
-    half = scipy.optimize.brentq(lambda x: float(function(np.array([x]))[0]) - (low + high) / 2, lower, upper)
+    half = scipy.optimize.brentq(
+        lambda x: float(function(np.array([x]))[0]) - (low + high) / 2,
+        lower,
+        upper,
+        # Over twenty decades SciPy's own 100 steps do not reach its tolerance.
+        maxiter=10_000,
+    )
     # A range of decades is cut where the variable's logarithm is halfway, lest one side keep nearly all of it.
     inside = min(max(half, lower + 0.02 * (upper - lower)), upper - 0.02 * (upper - lower))
     return _short(inside, upper - lower, 3)

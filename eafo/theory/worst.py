@@ -48,7 +48,7 @@ _OUTSIDE = (1e-6, 1e-5, 1e-4, 1e-3)
 _LONGEST = 3900
 #: Half precision holds slopes up to 65504.
 _STEEPEST = 60000
-#: Within this mass of a finite end where a closed form has a pole it goes on along its tangent.
+#: Within this mass of the right end a closed form that has a pole there, or sums tails, goes on along its tangent.
 _EDGE = 1e-4
 
 
@@ -162,9 +162,9 @@ def under_variance(law: Law, variance: float, output_mean: float = 0.0) -> Worst
     output = maximum_entropy.under_variance(v)
     closed = None
     if law.cdf is not None and not law.cdf.has(sympy.Piecewise):
-        composed = sympy.expand(output.quantile.subs(LEVEL, law.cdf))
+        composed = _expanded(output.quantile.subs(LEVEL, law.cdf))
         if not composed.has(sympy.erfinv, sympy.erfcinv) and (law.lower, law.upper) == (-sympy.oo, sympy.oo):
-            closed = sympy.expand(shift + composed)
+            closed = _expanded(shift + composed)
     wanted = target(_concrete(law).numeric, "variance", float(sympy.sqrt(v)), output_mean)
     return _assembled(law, closed, _Problem(wanted, output, _composed(output), (None, None)))
 
@@ -209,11 +209,11 @@ def target(law: Numbers, constraint: str, first: float, second: float = 0.0) -> 
 def _range_in_closed_form(
     law: Law, a: sympy.Expr, b: sympy.Expr, general: sympy.Expr, constants: dict[sympy.Symbol, sympy.Expr]
 ) -> sympy.Expr:
-    expression = sympy.expand(general.subs(constants))
+    expression = _expanded(general.subs(constants))
     if not expression.has(sympy.Max, sympy.Min):
         return sympy.piecewise_fold(expression)
     # The factor is taken inside, so that a line reads as a clipped line.
-    inside = sympy.expand(a + (b - a) * law.cdf)
+    inside = _expanded(a + (b - a) * law.cdf)
     inside = inside if law.lower.is_infinite else sympy.Max(a, inside)
     return inside if law.upper.is_infinite else sympy.Min(b, inside)
 
@@ -225,8 +225,8 @@ def _mean_in_closed_form(law: Law, m: sympy.Expr) -> sympy.Expr | None:
         # The formula language has erf; the logarithm of its tail is one function of the kernels, and stays whole.
         tail = survival.replace(sympy.erfc, lambda u: 1 - sympy.erf(u))
         if tail.has(sympy.erf):
-            return -m * sympy.log(sympy.expand(tail))
-        return sympy.expand(-m * sympy.expand_log(sympy.log(sympy.factor_terms(survival)), force=True))
+            return -m * sympy.log(_expanded(tail))
+        return _expanded(-m * sympy.expand_log(sympy.log(sympy.factor_terms(survival)), force=True))
 
     survival = _uncancelled(law.survival)
     if isinstance(survival, sympy.Piecewise):
@@ -237,6 +237,11 @@ def _mean_in_closed_form(law: Law, m: sympy.Expr) -> sympy.Expr | None:
         return expression
     # f(lower) = 0, and f increases: clipping needs no condition.
     return sympy.Max(0, expression) if not expression.has(sympy.log) else _from(expression, law.lower)
+
+
+def _expanded(expression: sympy.Expr) -> sympy.Expr:
+    """The sum, with each exponential whole: e^(800 − x) as e^800 e^(−x) leaves every format."""
+    return sympy.expand(expression, power_exp=False)
 
 
 def _from(expression: sympy.Expr, lower: sympy.Expr) -> sympy.Expr:
@@ -270,7 +275,8 @@ def _assembled(law: Law, closed: sympy.Expr | None, problem: _Problem) -> Worst:
     numbers = _concrete(law).numeric
     wanted, unbounded = problem.wanted, problem.limits[1] is None
     found, outside, tolerance = None, 0.0, TOLERANCE
-    if closed is not None and unbounded and math.isfinite(numbers.upper):
+    summed = closed is not None and unbounded and not law.free_symbols and _sums_tails(closed)
+    if closed is not None and unbounded and (math.isfinite(numbers.upper) or summed):
         closed, outside = _with_tangent(closed, law), _EDGE
     if closed is not None and unbounded and not outside and _fragile(closed, law, wanted):
         closed = None
@@ -333,7 +339,7 @@ def _clipped(expression: sympy.Expr, lower: sympy.Expr | None, upper: sympy.Expr
 
 
 def _with_tangent(closed: sympy.Expr, law: Law) -> sympy.Expr | None:
-    """The closed form up to the last 1e-4 of the mass, then along its tangent: at the support's end it has no limit."""
+    """The closed form up to the last 1e-4 of the mass, then along its tangent: further out it loses its digits, or its limit."""
     if law.free_symbols:
         return None
     point = _exact(float(f"{float(law.numeric.isf(_EDGE)):.12g}"))
@@ -342,8 +348,11 @@ def _with_tangent(closed: sympy.Expr, law: Law) -> sympy.Expr | None:
     if not (math.isfinite(value) and math.isfinite(slope)):
         return None
     exact_value = inner.subs(VARIABLE, point)
+    if exact_value.has(sympy.erf, sympy.exp):
+        # Twenty digits: far below what a double shows of the seam.
+        exact_value = sympy.Rational(str(exact_value.evalf(20)))
     tangent = exact_value + _exact(float(f"{slope:.12g}")) * (VARIABLE - point)
-    return sympy.Piecewise((sympy.expand(tangent), sympy.Ge(VARIABLE, point)), (closed, True))
+    return sympy.Piecewise((_expanded(tangent), sympy.Ge(VARIABLE, point)), (closed, True))
 
 
 def _distance(law: Law, numbers: Numbers, expression: sympy.Expr, wanted: Target, outside: float) -> float:
@@ -360,6 +369,12 @@ def _precisely(expression: sympy.Expr, x: FloatArray) -> FloatArray:
     function = sympy.lambdify(VARIABLE, expression, modules="mpmath")
     with mpmath.workdps(40):
         return np.array([float(mpmath.re(function(mpmath.mpf(float(v))))) for v in x])
+
+
+def _sums_tails(closed: sympy.Expr) -> bool:
+    """Whether a logarithm is that of a sum of tails, as a mixture's: where all cancel or underflow it would be infinite."""
+    tails = [e.args[0].as_coeff_Add()[1] for e in closed.atoms(sympy.log)]
+    return any(t.is_Add and t.has(sympy.erf, sympy.exp) for t in tails)
 
 
 def _fragile(closed: sympy.Expr, law: Law, wanted: Target) -> bool:
