@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eafo.cli.options import Json
-from eafo.cli.output import heading, note, paragraph, say, say_json, table
+from eafo.cli.output import entries, heading, note, paragraph, say, say_json, table
 
 if TYPE_CHECKING:
     import sympy
@@ -52,9 +52,7 @@ def show_properties(activation: Activation, told: Properties) -> None:
     heading(activation.name)
     say(f"{activation}{f'    with {parameters}' if parameters else ''}\n")
     lines = [*_continuity(told), *_shape(told), *_size(told), *_ends(told), *_points(told)]
-    width = max(len(name) for name, _ in lines)
-    for name, text in lines:
-        say(f"{name:<{width}}  {text}")
+    entries(lines)
     for text in told.notes:
         paragraph(f"• {text}", style="yellow", above=int(text == told.notes[0]))
 
@@ -206,9 +204,7 @@ def show_entropy(found: Entropy) -> None:
         lines.append(("atom", f"{_number(atom.value + 0.0)}, of probability {_number(atom.probability)}"))
     if found.atoms:
         lines.append(("H given no atom", _digits(found.conditional)))
-    width = max(len(name) for name, _ in lines)
-    for name, text in lines:
-        say(f"{name:<{width}}  {text}")
+    entries(lines)
 
 
 def _digits(value: float) -> str:

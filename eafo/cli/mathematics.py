@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -153,6 +155,13 @@ def wafbc(  # noqa: PLR0917 - the options of a command
         )
     else:
         say(str(found))
+        for step in _numerical(found.provenance.steps):
+            note(step)
+
+
+def _numerical(steps: Sequence[str]) -> list[str]:
+    """The steps that tell what is numerical, and how far it is right."""
+    return list(itertools.dropwhile(lambda step: not step.startswith("no closed form"), steps))
 
 
 def _number(text: str, what: str, example: str = "--bounds -1 1") -> float:

@@ -23,6 +23,7 @@ __all__ = [
     "Interrupted",
     "console",
     "drawing",
+    "entries",
     "folded",
     "heading",
     "interruptible",
@@ -94,6 +95,15 @@ def paragraph(text: str, *, style: str = "", indent: int = 0, above: int = 0) ->
         text, width, initial_indent=margin, subsequent_indent=hanging, break_on_hyphens=False
     )
     screen.print(Text("\n" * above + "\n".join(lines), style=style), soft_wrap=True)
+
+
+def entries(lines: Sequence[tuple[str, str]]) -> None:
+    """Print names and what belongs to them in two columns, folded at the terminal's width."""
+    name_width = max(len(name) for name, _ in lines) + 2
+    width = max(console().width - name_width, 20)
+    for name, text in lines:
+        first, *rest = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+        say("\n".join([f"{name:<{name_width}}{first}", *(" " * name_width + line for line in rest)]))
 
 
 def drawing(text: str, *, indent: int) -> None:

@@ -130,3 +130,14 @@ def test_bad_input_is_one_line(eafo, arguments, says):
     assert ran.out == ""
     assert ran.err.count("\n") == 1
     assert says in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("entropy", "gelu", "--resolution", "bf16"), ("properties", "sinerelu")]
+)
+def test_what_is_told_fits_a_narrow_terminal(eafo, monkeypatch, arguments):
+    monkeypatch.setenv("COLUMNS", "70")
+    told = eafo(*arguments).out
+    assert max(map(len, told.splitlines())) <= 70
+    monkeypatch.setenv("COLUMNS", "200")
+    assert eafo(*arguments).out.split() == told.split()

@@ -207,3 +207,12 @@ class Failing:
 
     def __init__(self, honest: kernels.Verification) -> None:
         self.honest = honest
+
+
+def test_wafbc_says_what_is_numerical_and_how_far_it_is_right(eafo):
+    ran = eafo("wafbc", "laplace", "--variance", "1")
+    assert ran.status == 0
+    assert ran.out.startswith("where(")
+    assert "eafo: no closed form: " in ran.err
+    assert " of the scale, at " in ran.err
+    assert eafo("wafbc", "logistic").err == ""
