@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import sympy
+from sympy.codegen.cfunctions import expm1
 from sympy.core.function import AppliedUndef
 
 from eafo import formula
@@ -92,7 +93,7 @@ def checked_numbers(density: sympy.Expr, lower: sympy.Expr, upper: sympy.Expr) -
         InputError: it does not integrate to one.
     """
     expression, low, high, kinks = inside(density, lower, upper)
-    log_density, slope = _logarithm(expression)
+    log_density, slope = _logarithm(expression, float(low), float(high))
     table = tabulate(log_density, float(low), float(high), kinks)
     if not abs(table.mass - 1) <= _MASS_TOLERANCE:
         sized = 0 < table.mass < np.inf
@@ -189,7 +190,7 @@ def compiled(expression: sympy.Expr) -> Function:
     return real
 
 
-def _logarithm(density: sympy.Expr) -> tuple[Function, Function]:
+def _logarithm(density: sympy.Expr, lower: float, upper: float) -> tuple[Function, Function]:
     """Log p and its slope as functions; opened, so that they outlast p's underflow, where that changes no value."""
 
     def opened(e: Any) -> Any:
@@ -206,7 +207,9 @@ def _logarithm(density: sympy.Expr) -> tuple[Function, Function]:
         lambda e: isinstance(e, sympy.log) and e.is_number, lambda e: e.evalf(25) if e.is_real else e
     )
     first, second = compiled(plain), compiled(open_form)
-    probes = np.concatenate([-np.logspace(-3, 3, 61), np.logspace(-3, 3, 61), [0.0]])
+    wide = np.logspace(-3, 3, 61)
+    probes = np.concatenate([c + s * wide for c in (0.0, lower, upper) if np.isfinite(c) for s in (-1, 1)])
+    probes = probes[(probes > lower) & (probes < upper)]
     with np.errstate(all="ignore"):
         a, b = first(probes), second(probes)
     some = np.isfinite(a) & (a > _LEAST_LOG)
@@ -216,11 +219,14 @@ def _logarithm(density: sympy.Expr) -> tuple[Function, Function]:
 
 
 def _without_overflow(argument: sympy.Expr) -> sympy.Expr:
-    """The logarithm of cosh u or of 1 + e^u, in a form whose exponentials stay below 1; any other as it is."""
+    """The logarithm of cosh u, of e^u + 1 or of e^u − 1, in a form whose exponentials stay below 1; any other as it is."""
     if isinstance(argument, sympy.cosh):
         size = sympy.Abs(argument.args[0])
         return size + sympy.log(1 + sympy.exp(-2 * size)) - sympy.log(2)
-    rest = argument - 1
+    more, rest = argument + 1, argument - 1
+    if isinstance(more, sympy.exp):
+        u = more.args[0]
+        return (u + sympy.Abs(u)) / 2 + sympy.log(-expm1(-sympy.Abs(u)))
     if isinstance(rest, sympy.exp):
         u = rest.args[0]
         return (u + sympy.Abs(u)) / 2 + sympy.log(1 + sympy.exp(-sympy.Abs(u)))

@@ -62,7 +62,8 @@ def refined(rule: Rule, edges: Array, relative: float, absolute: float) -> tuple
     for _ in range(_MOST_ROUNDS):
         middle = low / 2 + high / 2
         left, right = rule(low, middle), rule(middle, high)
-        miss = np.abs(left + right - whole)
+        with np.errstate(all="ignore"):
+            miss = np.abs(left + right - whole)
         # A panel of few doubles has nothing but rounding left to halve.
         wide = high - low > 1e-12 * np.maximum(np.abs(low), np.abs(high))
         rough = wide & (miss > np.maximum(relative * np.abs(left + right), absolute))

@@ -195,13 +195,24 @@ def _real(values: Any) -> Any:
     """An array of real numbers, not copied where it is one already."""
     try:
         # What a mask hides is no value of the sample.
-        array = np.ma.compressed(values) if np.ma.isMaskedArray(values) else np.asarray(values)
+        array = np.ma.compressed(values) if np.ma.isMaskedArray(values) else _array(values)
         real = array.dtype.kind in "fiu" or array.size == 0
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError("a sample must be real numbers", values) from error
     if not real:
         raise InputError("a sample must be real numbers", f"values of type {array.dtype}")
     return array
+
+
+def _array(values: Any) -> npt.NDArray[Any]:
+    """An array; of a tensor that has a gradient, lies on another device, or is of a type that NumPy has not, its numbers."""
+    try:
+        return np.asarray(values)
+    except (TypeError, RuntimeError):
+        if not hasattr(values, "detach"):
+            raise
+        plain = values.detach().cpu()
+        return np.asarray(plain if plain.is_complex() else plain.double())
 
 
 def _file(path: Path) -> Iterator[Array]:
@@ -226,7 +237,7 @@ def _file(path: Path) -> Iterator[Array]:
 
 def _text(path: Path) -> Iterator[Array]:
     numbers: list[float] = []
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
             for word in filter(None, re.split(r"[\s,;]+", line)):
                 try:

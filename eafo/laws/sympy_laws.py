@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -27,6 +27,11 @@ from eafo.laws.numeric import Numbers
 __all__ = ["from_variable", "is_variable"]
 
 x = VARIABLE
+#: Where SymPy 1.14 states a support that is too wide for its density.
+_SUPPORTS: dict[str, Callable[[Any], sympy.Set]] = {
+    "DavisDistribution": lambda law: sympy.Interval(law.mu, sympy.oo),
+    "KumaraswamyDistribution": lambda law: sympy.Interval(0, 1),
+}
 
 
 def is_variable(law: object) -> bool:
@@ -61,6 +66,8 @@ def from_variable(variable: Any) -> Law:
         )
     # SymPy writes some constants as Catalan numbers of halves, which nothing can print into code.
     given, support = sympy.stats.density(variable)(x).rewrite(sympy.gamma), space.domain.set
+    if type(space.distribution).__name__ in _SUPPORTS:
+        support = _SUPPORTS[type(space.distribution).__name__](space.distribution)
     if not isinstance(support, sympy.Interval):
         raise InputError("a law's support must be one interval", support)
     name = (

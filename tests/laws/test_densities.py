@@ -14,6 +14,7 @@ from eafo.activation import VARIABLE as x
 from eafo.errors import InputError
 
 T = sympy.Symbol("t")
+PLANCK = "15/pi**4*x**3/(exp(x) - 1)"
 LEVELS = np.array([1e-12, 1e-3, 0.2, 0.5, 0.77, 0.999])
 
 
@@ -87,10 +88,12 @@ def test_the_law_of_softsign() -> None:
         (sympy.exp(-T) / (1 + sympy.exp(-T)) ** 2, -3000.0, -3000.0, 1.0),
         (sympy.exp(-(T**2) / 2) / sympy.sqrt(2 * sympy.pi), 60.0, -1800 - np.log(2 * np.pi) / 2, -60.0),
         ("1/(2*(1 + abs(x))**2)", -1e200, -np.log(2) - 400 * np.log(10), 2e-200),
+        (PLANCK, 1000.0, np.log(15 / np.pi**4 * 1e9) - 1000, 3e-3 - 1),
+        (PLANCK, 1e-200, np.log(15 / np.pi**4) - 400 * np.log(10), 2e200),
     ],
 )
 def test_beyond_underflow(density: object, at: float, log_density: float, score: float) -> None:
-    numbers = laws.from_density(density).numeric  # type: ignore[arg-type]
+    numbers = laws.from_density(density, 0 if density == PLANCK else -sympy.oo).numeric  # type: ignore[arg-type]
     assert float(numbers.logpdf(at)) == pytest.approx(log_density, rel=1e-14)
     assert float(numbers.score(at)) == pytest.approx(score, rel=1e-14)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.stats
@@ -223,3 +224,42 @@ def test_the_score_by_differences(
 ) -> None:  # type: ignore[type-arg]
     found = laws.get(f"scipy.{form}").numeric.score(points)
     np.testing.assert_allclose(found, score(np.array(points)), rtol=1e-8)
+
+
+def test_a_tail_that_the_closed_form_would_cancel() -> None:
+    numbers = laws.get("scipy.skewnorm(4)").numeric
+    with mpmath.workdps(40):
+
+        def p(z: mpmath.mpf) -> mpmath.mpf:
+            return 2 * mpmath.npdf(z) * mpmath.ncdf(4 * z)
+
+        for z in (-1.0, -2.0, -4.0, -6.0):
+            assert float(numbers.logpdf(z)) == pytest.approx(float(mpmath.log(p(z))), rel=1e-14)
+            expected = mpmath.diff(lambda v: mpmath.log(p(v)), z)
+            assert float(numbers.score(z)) == pytest.approx(float(expected), rel=1e-8)
+            below = mpmath.quad(p, [z - 8, z - 2, z - 0.5, z])
+            assert float(numbers.cdf(z)) == pytest.approx(float(below), rel=1e-11)
+
+
+def test_a_tail_beyond_doubles_is_in_the_error() -> None:
+    """Of this law a thousandth lies beyond 1e308."""
+    numbers = laws.get("scipy.crystalball(1, 1.01)").numeric
+    assert np.isfinite(numbers.entropy)
+    assert numbers.entropy_error > 0.5
+
+
+@pytest.mark.parametrize(
+    ("variable", "lower", "median", "entropy"),
+    [
+        # F = 1 − (1 − x²)³, h = 2/3 + 11/12 − log 6; that of Davis by mpmath from the density.
+        (sympy.stats.Kumaraswamy("X", 2, 3), 0.0, np.sqrt(1 - 0.5 ** (1 / 3)), -0.208426135894722),
+        (sympy.stats.Davis("X", 3, 2, 1), 1.0, None, 2.76860553452849),
+    ],
+)
+def test_supports_that_sympy_states_too_wide(
+    variable: object, lower: float, median: float | None, entropy: float
+) -> None:
+    numbers = laws.get(variable).numeric  # type: ignore[arg-type]
+    assert numbers.lower == lower
+    assert median is None or float(numbers.ppf(0.5)) == pytest.approx(median, rel=1e-12)
+    assert numbers.entropy == pytest.approx(entropy, abs=1e-12)

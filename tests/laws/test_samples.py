@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from eafo import laws
 from eafo.errors import InputError
@@ -54,7 +55,9 @@ def test_files(tmp_path: Path) -> None:
     np.savetxt(tmp_path / "b.txt", NORMAL.reshape(300, 10))
     (tmp_path / "c.csv").write_text("\n".join(map(str, NORMAL)) + "\n")
     np.savetxt(tmp_path / "d.CSV", NORMAL.reshape(300, 10), delimiter=",")
-    for name in ("a.npy", "b.txt", "c.csv", "d.CSV"):
+    # As spreadsheets write it.
+    (tmp_path / "e.csv").write_text("\n".join(map(str, NORMAL)), encoding="utf-8-sig")
+    for name in ("a.npy", "b.txt", "c.csv", "d.CSV", "e.csv"):
         np.testing.assert_allclose(samples.read(tmp_path / name).values, np.sort(NORMAL), rtol=1e-15)
     expected = laws.measure(NORMAL)
     assert laws.measure(tmp_path / "a.npy").fit == expected.fit
@@ -148,3 +151,13 @@ def test_what_a_mask_hides_is_left_out() -> None:
     assert (found.count, found.maximum) == (int((NORMAL <= 1).sum()), NORMAL[NORMAL <= 1].max())
     with pytest.raises(InputError, match="must hold values"):
         samples.read(np.ma.masked_all(30))
+
+
+def test_tensors_as_layers_have_them() -> None:
+    tensor = torch.from_numpy(NORMAL)
+    np.testing.assert_array_equal(samples.read(tensor.clone().requires_grad_()).values, np.sort(NORMAL))
+    rounded = tensor.bfloat16()
+    assert samples.read(rounded).mean == pytest.approx(float(rounded.double().mean()), abs=1e-12)
+    assert samples.read([rounded, tensor.half()]).count == 6000
+    with pytest.raises(InputError, match="values of type complex"):
+        samples.read((tensor + 0j).requires_grad_())
