@@ -47,9 +47,11 @@ __all__ = ["Inverse", "closed_form", "newton", "of", "series"]
 FloatArray = npt.NDArray[np.float64]
 _SECONDS = 2.0
 _MOST_ORDERS = 30
-_MOST_STEPS = 200
+#: As many bisections lead from the largest double to the least.
+_MOST_STEPS = 2200
 _BLOCK = 1 << 15
 _KNOTS = 2048
+_LARGEST = float(np.finfo(np.float64).max)
 _ULP = float(np.finfo(np.float64).eps)
 _EPSILON = sympy.Symbol("epsilon", real=True)
 
@@ -196,14 +198,14 @@ def _reach(
     anchor = lower if math.isfinite(lower) else upper if math.isfinite(upper) else 0.0
     ends = [lower if math.isfinite(lower) else anchor - 1.0, upper if math.isfinite(upper) else anchor + 1.0]
     moving = [not math.isfinite(lower), not math.isfinite(upper)]
-    for k in range(1, 1023):
+    for k in range(1, 1025):
         left, right = map(at, ends)
         reached = min(left, right) <= values[0] and max(left, right) >= values[1]
         if reached or not any(moving):
             break
         for i, direction in enumerate((-1.0, 1.0)):
             if moving[i]:
-                further = anchor + direction * 2.0**k
+                further = anchor + direction * 2.0**k if k < 1024 else direction * _LARGEST
                 moving[i] = math.isfinite(at(further))
                 ends[i] = further if moving[i] else _last_finite(at, ends[i], further)
     low, high = ends

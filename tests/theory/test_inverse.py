@@ -252,6 +252,14 @@ def test_refusals(work: object, kind: type[Exception], message: str) -> None:
         work()  # type: ignore[operator]
 
 
+def test_the_largest_and_the_least_values() -> None:
+    assert ulps(inverse.of("identity")([1e308, -1e308]), np.array([1e308, -1e308])) <= 4
+    assert ulps(inverse.of("relu")([1.7e308, 5e-324]), np.array([1.7e308, 5e-324])) <= 4
+    # So flat at 0 that the root is 500 halvings away from 1.
+    assert ulps(inverse.of("relu_squared")([1e-300, 1e-200]), np.array([1e-150, 1e-100])) <= 4
+    assert ulps(inverse.newton(lambda u: u**3, lambda u: 3 * u**2, [1e-300, -1e300]), [1e-100, -1e100]) <= 4
+
+
 def test_a_million_points() -> None:
     values = np.abs(np.random.default_rng(0).normal(size=1_000_000)) * 3
     found = inverse.of("crrelu")(values)
