@@ -49,7 +49,7 @@ class Law:
     """A continuous law of one real variable.
 
     Args:
-        name: its text form with all parameters, ``"normal(0, 2)"``.
+        name: its text form with all parameters, to twelve digits, ``"normal(0, 2)"``.
         density: p(x) on the support; None where there is no closed form, as for all that follow.
         cdf: F(x) on the support; F′ = p.
         survival: 1 − F(x) on the support, in a form that does not cancel where there is one.

@@ -43,7 +43,7 @@ def measure(sample: SampleLike, method: str = "mixture", name: str = "") -> Law:
     """The law of a sample, as a smooth density with its goodness of fit in `law.fit`.
 
     Args:
-        sample: an array or a list of numbers, the path of a file (.npy; .csv or .txt with numbers alone), or an iterable
+        sample: an array, a tensor or a list of numbers, the path of a file (.npy; .csv or .txt with numbers alone), or an iterable
             of arrays, read once in bounded memory: 100,000 values are kept, drawn uniformly.
         method: ``"mixture"``: normals by EM, their number by BIC; closed in all but quantile and entropy.
             ``"spline"``: log p a cubic spline, its knots by BIC; exponential tails, or power tails where values held out

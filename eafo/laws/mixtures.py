@@ -136,7 +136,9 @@ def mixed(weights: Array, each: Sequence[Numbers]) -> Numbers:
         # Relative to the largest, so that far out the heaviest tail has its full weight.
         shares = np.exp(parts - np.maximum(parts.max(axis=0), -1e308))
         scores = np.stack([part.score(x) for part in each])
-        return (shares * scores).sum(axis=0) / np.maximum(shares.sum(axis=0), 1e-300)
+        # A part that has no share there may have a score that is no double: Gumbel's on the left.
+        weighed = np.where(shares > 0, shares * scores, 0.0)
+        return weighed.sum(axis=0) / np.maximum(shares.sum(axis=0), 1e-300)
 
     def below(x: Array) -> Array:
         return sum((w * part.cdf(x) for w, part in zip(weights, each, strict=True)), np.zeros_like(x))

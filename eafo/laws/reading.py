@@ -73,7 +73,8 @@ def get(law: LawLike, **parameters: float | sympy.Expr) -> Law:
         parameters: of a family, by name; a SymPy symbol keeps the law symbolic in it.
 
     Raises:
-        InputError: an unknown name, an unknown or doubled parameter, a scale that is not positive.
+        InputError: an unknown name, an unknown or doubled parameter, a scale that is not positive, parameters beside a law
+            that is no name.
 
     >>> str(get("normal(0, 2)")), get("logistic").cdf
     ('normal(0, 2)', 1/(1 + exp(-x)))

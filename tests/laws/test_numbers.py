@@ -220,3 +220,19 @@ def test_many_degrees_of_freedom(freedom: float) -> None:
         np.testing.assert_allclose(
             law.numeric.ppf([1e-3, 0.2]), special.ndtri([1e-3, 0.2]), rtol=1e-6 if freedom < 1e9 else 1e-14
         )
+
+
+@pytest.mark.parametrize("form", [*FORMS, "0.5*gumbel+0.5*cauchy", "scipy.gamma(2)", "scipy.moyal"])
+def test_infinity_and_what_is_no_number(form: str) -> None:
+    numbers = laws.get(form).numeric
+    for point, mass in ((-np.inf, 0.0), (np.inf, 1.0)):
+        values = [f(point) for f in (numbers.pdf, numbers.cdf, numbers.sf, numbers.score)]
+        assert [float(v) for v in values] == [0.0, mass, 1 - mass, 0.0]
+    for function in (numbers.pdf, numbers.logpdf, numbers.cdf, numbers.sf, numbers.score, numbers.ppf):
+        assert np.isnan(function(np.nan))
+
+
+def test_a_part_without_a_share_does_not_spoil_the_score() -> None:
+    numbers = laws.get("0.5*gumbel + 0.5*cauchy(3, 0.001)").numeric
+    points = np.array([-1e20, -800.0])
+    np.testing.assert_allclose(numbers.score(points), -2 / (points - 3), rtol=1e-10)
