@@ -290,7 +290,10 @@ class Output:
         return [max(k - 1, 0), min(k, z.size - 1)]
 
     def _sum(self, values: Sequence[FloatArray]) -> Mean:
-        return sum((c.nodes.mean(v) for c, v in zip(self.cells, values, strict=True)), Mean(0.0, 0.0))
+        total = sum((c.nodes.mean(v) for c, v in zip(self.cells, values, strict=True)), Mean(0.0, 0.0))
+        if math.isnan(total.value):
+            raise QuadratureError("an integral must not diverge to both sides", "∞ − ∞")
+        return total
 
     @cached_property
     def log_likelihood(self) -> Mean:

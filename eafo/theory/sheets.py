@@ -73,8 +73,9 @@ class Sheet:
         """Whether f′ is 0 where f has its least and its greatest value."""
         ends = []
         for end, beside in ((0, 1), (-1, -2)):
-            straight = float(self.part.slope(self.x[end])) * (self.x[beside] - self.x[end])
-            ends.append(abs(straight) < _TURNS * abs(self.z[beside] - self.z[end]))
+            with np.errstate(all="ignore"):
+                straight = self.part.slope(self.x[end]) * (self.x[beside] - self.x[end])
+                ends.append(bool(np.abs(straight) < _TURNS * np.abs(self.z[beside] - self.z[end])))
         return (ends[0], ends[1]) if self.rising else (ends[1], ends[0])
 
     def root(self, z: FloatArray) -> FloatArray:
