@@ -122,13 +122,15 @@ def _end(value: Any) -> sympy.Expr | None:
         if value.strip().lstrip("+-") in ("oo", "inf"):
             return -sympy.oo if value.strip().startswith("-") else sympy.oo
         value = formula.parse(value, {})
-    elif not isinstance(value, sympy.Expr):
-        try:
-            number = float(value)
-        except (TypeError, ValueError, OverflowError):
-            return None
-        value = sympy.oo * int(np.sign(number)) if np.isinf(number) else sympy.sympify(value)
-    return value if value.is_extended_real and not value.free_symbols else None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if isinstance(value, sympy.Expr):
+        return value
+    if isinstance(value, (int, np.integer)):
+        return sympy.Integer(int(value))
+    return sympy.oo * int(np.sign(number)) if np.isinf(number) else sympy.Float(number)
 
 
 def _one_variable(density: sympy.Expr | str) -> sympy.Expr:

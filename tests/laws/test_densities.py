@@ -155,6 +155,10 @@ def test_ends_and_the_distribution_function_as_text() -> None:
     law = laws.from_density("exp(-x)", "0", "oo", cdf="1 - exp(-x)")
     assert (law.lower, law.upper, law.cdf) == (0, sympy.oo, 1 - sympy.exp(-x))
     assert laws.from_density("exp(x)", "-oo", 0).lower == -sympy.oo
+    whole = laws.from_density("1/4", 1, np.int64(5))
+    assert whole.lower.is_Integer
+    assert whole.upper.is_Integer
+    assert laws.from_density("exp(-x)", 0.0, np.inf).upper == sympy.oo
 
 
 def test_a_logarithm_below_1_stays_real() -> None:
