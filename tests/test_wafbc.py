@@ -249,6 +249,26 @@ def test_a_far_location_overflows_nothing(form: str, given: dict, expected) -> N
     np.testing.assert_allclose(found, expected(u), rtol=1e-6)
 
 
+@pytest.mark.parametrize("form", ["scipy.pareto(2)", "scipy.lognorm(1)", "scipy.weibull_min(1.5)"])
+@pytest.mark.parametrize("given", [{"bounds": (-1, 2)}, {"mean": 1}])
+def test_a_formula_that_turns_or_ends_outside_the_support(form: str, given: dict) -> None:
+    """1 − 1/x² falls for x < 0, and log x has no value there: neither may be clipped at the support's end."""
+    act, law = eafo.wafbc(form, **given), laws.get(form).numeric
+    x = np.array([-1e6, -3.0, -0.1, 0.0, 0.7, 1.5, 3.0])
+    expected = -1 + 3 * law.cdf(x) if "bounds" in given else -np.log(law.sf(x))
+    np.testing.assert_allclose(act(x), expected, atol=1e-12)
+    assert np.all(act.diff()(x) >= 0)
+
+
+def test_a_closed_form_beyond_the_formula_language_is_none() -> None:
+    act = eafo.wafbc("scipy.beta(2, 2)", (0, 1))
+    np.testing.assert_allclose(
+        act([-1.0, 0.25, 2.0]), scipy.stats.beta(2, 2).cdf([-1.0, 0.25, 2.0]), atol=2e-6
+    )
+    with pytest.raises(RefusedError, match="without a closed form"):
+        eafo.wafbc("scipy.arcsine", (0, 1))
+
+
 @pytest.mark.parametrize(
     "form",
     [

@@ -45,7 +45,7 @@ def wafbc(
 
     Returns:
         The activation, under its catalog name where it is a known one: in closed form where there is one, else piecewise
-        rational, with a stated error. Its provenance lists the steps.
+        rational, with an error stated for double precision. Its provenance lists the steps.
 
     Raises:
         InputError: no such law; two constraints; bounds not finite or not in order; a mean or a variance not positive.

@@ -123,7 +123,9 @@ def under_range(law: Law, lower: float, upper: float) -> Worst:
     wanted = target(_concrete(law).numeric, "range", lower, upper)
     closed = None
     if law.cdf is not None:
-        closed = _range_in_closed_form(law, a, b, A + B * law.cdf_everywhere(), constants)
+        clipped = _increases(law.cdf)
+        general = A + B * law.cdf_everywhere()
+        closed = _range_in_closed_form(law, a, b, general, constants) if clipped else _between(law, a, b)
     equation = sympy.Eq(left, C), A + B * sympy.Function("F")(VARIABLE), constants
     return _assembled(law, closed, _Problem(wanted, maximum_entropy.under_range(a, b), equation, (a, b)))
 
@@ -218,6 +220,21 @@ def _range_in_closed_form(
     return inside if law.upper.is_infinite else sympy.Min(b, inside)
 
 
+def _increases(expression: sympy.Expr) -> bool:
+    """Whether it provably does on the whole line, beyond a law's support too."""
+    return bool(sympy.diff(expression, VARIABLE).is_nonnegative)
+
+
+def _between(law: Law, a: sympy.Expr, b: sympy.Expr) -> sympy.Expr:
+    """The form a + (b − a) F on the support, and its limits beyond: there F's formula may turn, or have no value."""
+    inside = _expanded(a + (b - a) * law.cdf)
+    if law.lower.is_finite:
+        inside = sympy.Piecewise((inside, sympy.Gt(VARIABLE, law.lower)), (a, True))
+    if law.upper.is_finite:
+        inside = sympy.Piecewise((b, sympy.Ge(VARIABLE, law.upper)), (inside, True))
+    return sympy.piecewise_fold(inside)
+
+
 def _mean_in_closed_form(law: Law, m: sympy.Expr) -> sympy.Expr | None:
     """−m log(1 − F) branch by branch, the logarithm opened where its argument is a product."""
 
@@ -235,8 +252,8 @@ def _mean_in_closed_form(law: Law, m: sympy.Expr) -> sympy.Expr | None:
         expression = logarithm(survival)
     if law.lower.is_infinite:
         return expression
-    # f(lower) = 0, and f increases: clipping needs no condition.
-    return sympy.Max(0, expression) if not expression.has(sympy.log) else _from(expression, law.lower)
+    # f(lower) = 0: where f increases beyond the support as well, clipping needs no condition.
+    return sympy.Max(0, expression) if _increases(expression) else _from(expression, law.lower)
 
 
 def _expanded(expression: sympy.Expr) -> sympy.Expr:
@@ -275,6 +292,8 @@ def _assembled(law: Law, closed: sympy.Expr | None, problem: _Problem) -> Worst:
     numbers = _concrete(law).numeric
     wanted, unbounded = problem.wanted, problem.limits[1] is None
     found, outside, tolerance = None, 0.0, TOLERANCE
+    if closed is not None and not _in_the_language(closed):
+        closed = None
     summed = closed is not None and unbounded and not law.free_symbols and _sums_tails(closed)
     if closed is not None and unbounded and (math.isfinite(numbers.upper) or summed):
         closed, outside = _with_tangent(closed, law), _EDGE
@@ -369,6 +388,14 @@ def _precisely(expression: sympy.Expr, x: FloatArray) -> FloatArray:
     function = sympy.lambdify(VARIABLE, expression, modules="mpmath")
     with mpmath.workdps(40):
         return np.array([float(mpmath.re(function(mpmath.mpf(float(v))))) for v in x])
+
+
+def _in_the_language(closed: sympy.Expr) -> bool:
+    try:
+        formula.validate(closed)
+    except InputError:
+        return False
+    return True
 
 
 def _sums_tails(closed: sympy.Expr) -> bool:
