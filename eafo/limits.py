@@ -11,6 +11,7 @@ from typing import TypeVar
 __all__ = ["within"]
 
 _AGAIN = 0.05
+_CANNOT = (NotImplementedError, OverflowError)
 T = TypeVar("T")
 
 
@@ -19,7 +20,7 @@ class _TimeUpError(Exception):
 
 
 def within(seconds: float, work: Callable[[], T], otherwise: T) -> T:
-    """The result of `work`, or `otherwise` where it fails to end in time or SymPy cannot do it.
+    """The result of `work`, or `otherwise` where it fails to end in time, or SymPy cannot do it or meets a number too large for it.
 
     The limit holds in the main thread of a Unix process, where a timer's signal can interrupt the work; elsewhere the
     work runs to its end.
@@ -41,13 +42,13 @@ def within(seconds: float, work: Callable[[], T], otherwise: T) -> T:
     if not timed:
         try:
             return work()
-        except NotImplementedError:
+        except _CANNOT:
             return otherwise
     before = signal.signal(signal.SIGALRM, up)
     pending = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
         return work()
-    except (_TimeUpError, NotImplementedError):
+    except (_TimeUpError, *_CANNOT):
         return otherwise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

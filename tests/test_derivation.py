@@ -200,3 +200,31 @@ def test_rendering() -> None:
     assert "0.0118645" in rendering.latex(expression)
     assert rendering.text(expression) == "where(x > 0, x, 0.0118645*x)"
     assert rendering.text(sympy.Function("p")(x)) == "p(x)"
+
+
+#: What went wrong once: exponents too large for SymPy's polynomials, an inverse of one half of D only, quantiles outside D, slopes
+#: beyond doubles, a zero of f′ without a turn, one at the end of the support.
+HARD = [
+    ("x**3", "0.4*normal(-1.185875, 0.917475) + 0.6*normal(1.005781, 0.43189)"),
+    ("x**3", "normal(0.3, 2)"),
+    ("where(x > 1, x, 0)", "normal"),
+    ("exp(x)", "student_t(2)"),
+    ("cosh(x)", "student_t(2)"),
+    ("exp(exp(x))", "normal(0.3, 2)"),
+    ("x + sin(x)", "normal"),
+    ("crrelu", "uniform"),
+]
+
+
+@pytest.mark.parametrize(("base", "law"), HARD)
+def test_hard_cases_end_in_an_activation(base: str, law: str) -> None:
+    derivation = eafo.derive(base, law)
+    assert [v for v in derivation.verify() if not v.ok] == []
+    entropies = {e.epsilon: e.entropy for e in derivation.entropies}
+    if entropies[-0.01] is not None:
+        assert entropies[-0.01] < entropies[0.0]
+
+
+def test_an_infinite_entropy_is_refused() -> None:
+    with pytest.raises(RefusedError, match="the entropy of the output must not be \\+∞"):
+        eafo.derive("sinh(x)", "cauchy")

@@ -65,3 +65,10 @@ def test_symbolic_work_ends_in_time() -> None:
     x = sympy.Symbol("x", real=True)
     hard = x * sympy.tanh(sympy.log(1 + sympy.exp(x)))
     assert within(0.2, lambda: sympy.solve(sympy.diff(hard, x), x), "not told") == "not told"
+
+
+def test_a_number_too_large_for_sympy_is_what_sympy_cannot_do() -> None:
+    def overflow() -> str:
+        raise OverflowError("exponent too large")
+
+    assert within(5.0, overflow, "otherwise") == "otherwise"

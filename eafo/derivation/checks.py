@@ -25,9 +25,9 @@ __all__ = [
     "central_difference",
     "closed_slope",
     "density_of_law",
+    "inside",
     "inverse_returns",
     "largest_at_ends",
-    "middle",
     "score_form_of",
     "second_order",
 ]
@@ -42,12 +42,11 @@ _SAMPLE = 100_000
 _ROUNDED = 1e-15
 
 
-def middle(found: Correction) -> float:
-    """A point inside D at the law's own scale."""
-    lower, upper = found.lower, found.upper
-    if math.isfinite(lower) and math.isfinite(upper):
-        return (lower + upper) / 2 or upper / 2
-    return lower + 1.0 if math.isfinite(lower) else (upper - 1.0 if math.isfinite(upper) else 0.7)
+def inside(found: Correction) -> npt.NDArray[np.float64]:
+    """Five quantiles of the law, given D."""
+    law = found.output.law
+    low, high = float(law.cdf(found.lower)), float(law.cdf(found.upper))
+    return np.asarray(law.ppf(low + (high - low) * np.array([0.1, 0.3, 0.5, 0.7, 0.9])))
 
 
 def seam(found: Correction) -> float:
@@ -196,7 +195,7 @@ def score_form_of(found: Correction, closed: ClosedForm) -> str:
         with np.errstate(all="ignore"):
             # At a zero of f′ rounding of x tells in s; beyond the range of doubles f′ is 0, and s has no value.
             lost = _ROUNDED * np.abs(x * part.curvature(x) / slope)
-        off = np.abs(c + weight * score) / (1 + np.abs(c)) - lost
+            off = np.abs(c + weight * score) / (1 + np.abs(c)) - lost
         worst = max(worst, float(np.max(off[slope != 0], initial=0.0)))
     if not worst < 1e-6:
         raise QuadratureError("c must equal the score form in numbers", worst)
@@ -205,7 +204,7 @@ def score_form_of(found: Correction, closed: ClosedForm) -> str:
 
 def inverse_returns(found: Correction, y: sympy.Expr) -> str:
     """y(f(x)) = x."""
-    x = np.array([middle(found) * t for t in (0.5, 0.75, 1.0, 1.25, 1.5)])
+    x = inside(found)
     returned = numeric(y.subs(variation.Z, VARIABLE))(numeric(found.function)(x))
     error = float(np.max(np.abs(returned - x)))
     if not error < 1e-6:
@@ -215,7 +214,7 @@ def inverse_returns(found: Correction, y: sympy.Expr) -> str:
 
 def through_inverse(found: Correction, closed: ClosedForm, eta: sympy.Expr) -> str:
     """η(f(x)) f′(x) = c(x)."""
-    x = np.array([middle(found) * t for t in (0.5, 0.75, 1.0, 1.25, 1.5)])
+    x = inside(found)
     there = numeric(eta.subs(variation.Z, VARIABLE))(numeric(found.function)(x)) * numeric(
         derivative(found.function)
     )(x)

@@ -66,7 +66,7 @@ def derive(
 
 
 def _told(base: Activation, law: Law, found: Correction) -> Derivation:
-    y = inverse.closed_form(found.closed.function, checks.middle(found)) if found.closed is not None else None
+    y = None if found.closed is None else inverse.closed_form(found.closed.function, *checks.inside(found))
     result = _corrected(base, law, found)
     slope = corrections.descent_slope(found)
     entropies = tuple(_entropy_at(found, e) for e in _STEPS_OF_EPSILON)

@@ -45,6 +45,8 @@ _CLOSE = 1e-9
 _SECONDS = 1.0
 #: The largest |c′/f′| of use, where the law has all but this much of its mass on either side.
 _STEEPEST, _RARE = 1e4, 1e-9
+#: Stands for infinity, of which no percentile can be taken.
+_INFINITE = 1e300
 
 
 @dataclass(frozen=True)
@@ -232,8 +234,9 @@ def _steep(parts: list[_Part], directions: list[sympy.Expr], law: Law, points: F
         with np.errstate(all="ignore"):
             slope = numeric(sympy.diff(part.function, VARIABLE), exact=False)(x)
             ratio = np.abs(numeric(sympy.diff(c, VARIABLE), exact=False)(x) / slope)
-        if x.size and not np.percentile(np.nan_to_num(ratio, nan=np.inf), 99.5) < _STEEPEST:
-            at = x[int(np.argmax(np.nan_to_num(ratio, nan=np.inf)))]
+        ratio = np.nan_to_num(ratio, nan=_INFINITE, posinf=_INFINITE)
+        if x.size and not np.percentile(ratio, 99.5) < _STEEPEST:
+            at = x[int(np.argmax(ratio))]
             return f"c′/f′ is beyond {_STEEPEST:g} near x = {at:.3g}: next to no ε would leave the activation increasing"
     return ""
 

@@ -181,6 +181,8 @@ def _sized(found: Correction) -> sympy.Expr | None:
 def _measure(found: Output, scale_free: bool) -> Measure:
     """H, or H at bf16's step of the output's scale where H is −∞."""
     value = Measure(scale_free).of(found)
+    if value == math.inf:
+        raise QuadratureError("the entropy of the output must not be +∞", "a tail too heavy for f")
     if math.isfinite(value):
         return Measure(scale_free)
     return Measure(scale_free, float(f"{RESOLUTIONS['bf16'] * scale_of(found, atoms=False):.3g}"))

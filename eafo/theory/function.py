@@ -65,9 +65,10 @@ class Part:
             return self.slope(x) + step * phi.slope(x)
 
         def log_slope(x: FloatArray) -> FloatArray:
-            whole = np.abs(slope(x))
-            with np.errstate(divide="ignore"):
-                return np.where(whole > 0, np.log(whole), self.log_slope(x))
+            with np.errstate(all="ignore"):
+                whole = np.log(np.abs(slope(x)))
+            # Where f′ underflows or overflows.
+            return np.where(np.isfinite(whole), whole, self.log_slope(x))
 
         return Part(
             self.lower,

@@ -25,6 +25,7 @@ sound, and certain where it is flat.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,8 +57,8 @@ _ULP = float(np.finfo(np.float64).eps)
 _EPSILON = sympy.Symbol("epsilon", real=True)
 
 
-def closed_form(function: sympy.Expr, point: float) -> sympy.Expr | None:
-    """y(z) with f(y(z)) = z, the root that passes through x = `point`; None where none is found in two seconds.
+def closed_form(function: sympy.Expr, *points: float) -> sympy.Expr | None:
+    """y(z) with f(y(z)) = z, the root that passes through all given x; None where none is found in two seconds.
 
     >>> closed_form(sympy.log(1 + sympy.exp(VARIABLE)), 1.0)
     log(exp(z) - 1)
@@ -65,14 +66,19 @@ def closed_form(function: sympy.Expr, point: float) -> sympy.Expr | None:
     if function.has(sympy.Piecewise, sympy.Abs):
         return None
     roots: list[sympy.Expr] = within(_SECONDS, lambda: sympy.solve(function - Z, VARIABLE), [])
-    value = function.subs(VARIABLE, point)
     for root in roots:
-        try:
-            if abs(complex(root.subs(Z, value).evalf()) - point) < 1e-9:
-                return sympy.simplify(root)
-        except TypeError:
-            continue
+        if all(_passes(root, function, point) for point in points):
+            return within(_SECONDS, functools.partial(sympy.simplify, root), root)
     return None
+
+
+def _passes(root: sympy.Expr, function: sympy.Expr, point: float) -> bool:
+    """Whether y(f(x)) = x, with digits enough where f is near a limit."""
+    value = function.subs(VARIABLE, sympy.Float(point, 50))
+    try:
+        return abs(complex(root.subs(Z, value).evalf(30)) - point) < 1e-9 * max(1.0, abs(point))
+    except (TypeError, OverflowError):
+        return False
 
 
 def series(

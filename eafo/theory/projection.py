@@ -112,10 +112,20 @@ def _carried(function: sympy.Expr, psi: Direction) -> Direction:
     """f′ ψ."""
     first, second, third = (numeric(d) for d in itertools.islice(_derivatives(function), 3))
     return Direction(
-        lambda x: first(x) * psi.value(x),
-        lambda x: second(x) * psi.value(x) + first(x) * psi.slope(x),
-        lambda x: third(x) * psi.value(x) + 2 * second(x) * psi.slope(x) + first(x) * psi.curvature(x),
+        lambda x: _times(first(x), psi.value(x)),
+        lambda x: _times(second(x), psi.value(x)) + _times(first(x), psi.slope(x)),
+        lambda x: (
+            _times(third(x), psi.value(x))
+            + 2 * _times(second(x), psi.slope(x))
+            + _times(first(x), psi.curvature(x))
+        ),
     )
+
+
+def _times(derivative_of_f: FloatArray, psi: FloatArray) -> FloatArray:
+    """Their product; ψ falls off faster than anything that overflows first."""
+    with np.errstate(all="ignore"):
+        return np.where(psi == 0, 0.0, derivative_of_f * psi)
 
 
 def _derivatives(function: sympy.Expr) -> Iterator[sympy.Expr]:
@@ -159,7 +169,11 @@ def project(
     basis = [_combined(plain, column) for column in free.T]
     if carried:
         basis = [_carried(function, psi) for psi in basis]
+    differenced = _differenced(output, measure)
     slopes = _first_variations(output, measure, basis, math.inf if carried else _STEEPEST)
+    if slopes is None and carried and not differenced:
+        # At a zero of f′ without a turn the first variation is a principal value: the turn stays none as f′ ψ moves it.
+        slopes, differenced = _differences(output, measure, basis), True
     if slopes is None:
         return None
     gram, used = _gram(output, basis, metric if measure.resolution is None else "input")
@@ -172,9 +186,7 @@ def project(
     # f′ would be written out by the product rule: the polynomial stands beside it.
     factor = derivative(function) if carried else sympy.Rational(f"{1.0 if usual > 0.1 else usual:.2g}")
     shape = _sum(weights, orders, scale) * factor
-    return Projection(
-        shape, carried, used, float(scale), _differenced(output, measure), flat, tuple(map(float, weights))
-    )
+    return Projection(shape, carried, used, float(scale), differenced, flat, tuple(map(float, weights)))
 
 
 def _bounded(output: Output) -> bool:
@@ -243,23 +255,28 @@ def _first_variations(
 ) -> FloatArray | None:
     """d_k; None where they do not exist or the functions are too steep for f."""
     if _differenced(output, measure):
-        # ψ′ goes like s^{−3/2}.
-        size = 1.0 if measure.resolution is not None else _typical_slope(output)
-        step = _STEP * size * float(scale_of_law(output)) ** 1.5
-        try:
-            return np.array(
-                [
-                    (measure.of(output.moved(phi, step)) - measure.of(output.moved(phi, -step))) / (2 * step)
-                    for phi in basis
-                ]
-            )
-        except QuadratureError:
-            return None
+        return _differences(output, measure, basis)
     try:
         found = [_along(output, measure, phi, steepest) for phi in basis]
     except QuadratureError:
         return None
     return None if any(v is None for v in found) else np.array(found, np.float64)
+
+
+def _differences(output: Output, measure: Measure, basis: list[Direction]) -> FloatArray | None:
+    """d_k by differences of the measure; None where it has no value beside f."""
+    # ψ′ goes like s^{−3/2}.
+    size = 1.0 if measure.resolution is not None else _typical_slope(output)
+    step = _STEP * size * float(scale_of_law(output)) ** 1.5
+    try:
+        return np.array(
+            [
+                (measure.of(output.moved(phi, step)) - measure.of(output.moved(phi, -step))) / (2 * step)
+                for phi in basis
+            ]
+        )
+    except QuadratureError:
+        return None
 
 
 def slope(output: Output, measure: Measure, phi: Direction) -> float:

@@ -178,7 +178,8 @@ def _measured(ordered: FloatArray, atoms: tuple[Atom, ...]) -> FloatArray:
     value = float(scipy.special.entr([*shares, part]).sum())
     if spread.size:
         value += part * continuous
-    deviation = float(np.std(ordered))
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation = float(np.std(ordered))
     constant = ordered[0] == ordered[-1] or not math.isfinite(deviation)
     return np.array([value, math.nan if constant else value - math.log(deviation), continuous])
 
