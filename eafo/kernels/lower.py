@@ -167,6 +167,8 @@ _COMMUTATIVE = frozenset({Operation.ADD, Operation.MUL, Operation.EQUAL, Operati
 
 
 _LARGEST_EXPONENT = 100_000
+#: The digits that a constant's terms may lose against each other.
+_CANCELLED = 1000
 
 
 class _Builder:
@@ -196,8 +198,12 @@ class _Builder:
 
     def const(self, number: Any) -> int:
         """A number, rounded once to the program's precision."""
-        _refuse_towers(sympy.sympify(number))
-        return self._emit(Instruction(Operation.CONST, (), self.round(float(sympy.N(number, 40)))))
+        # SymPy evaluates what it knows: 1 − erf(9/4) is an `Erfc` since it was made stable.
+        exact = functions.elementary(sympy.sympify(number))
+        _refuse_towers(exact)
+        return self._emit(
+            Instruction(Operation.CONST, (), self.round(float(sympy.N(exact, 40, maxn=_CANCELLED))))
+        )
 
     def round(self, number: float) -> float:
         """The nearest number of the program's precision."""
@@ -254,8 +260,9 @@ class _Builder:
         if constant and not (_is_power_of_two(slope) or rest.is_Add) and _is_dyadic(constant / slope):
             # x/6 + 1/2 as (x + 3)/6: the sum is then exact where it is small.
             return self.op(Operation.MUL, self.value(factor + constant / slope), self.const(slope))
-        positive = [t for t in e.args if not t.could_extract_minus_sign()]
-        negative = [t for t in e.args if t.could_extract_minus_sign()]
+        terms = _numbers_first(e)
+        positive = [t for t in terms if not t.could_extract_minus_sign()]
+        negative = [t for t in terms if t.could_extract_minus_sign()]
         if not positive:
             return self.op(Operation.NEG, self.value(sympy.Add(*(-t for t in negative))))
         total = functools.reduce(
@@ -313,6 +320,14 @@ class _Builder:
         for chosen, when in reversed(pairs):
             result = self.op(Operation.SELECT, self.value(when), self.value(chosen), result)
         return result
+
+
+def _numbers_first(total: Any) -> list[Any]:
+    """A sum's terms, its numbers added up: in the program's precision they might cancel."""
+    numbers = [t for t in total.args if t.is_number]
+    if len(numbers) < 2:
+        return list(total.args)
+    return [sympy.Add(*numbers), *(t for t in total.args if not t.is_number)]
 
 
 def _refuse_towers(number: Any) -> None:

@@ -7,6 +7,7 @@ over the reals and carries its reason; `sweep` (in `eafo.kernels.verification`) 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -401,8 +402,13 @@ RULES: tuple[Rule, ...] = (
 def _apply(expression: sympy.Expr, phase: str, without: Collection[str]) -> sympy.Expr:
     for rule in RULES:
         if rule.phase in (phase, "both") and rule.name not in without:
-            expression = bottom_up(expression, rule.apply)
+            expression = bottom_up(expression, functools.partial(_rewritten, rule))
     return expression
+
+
+def _rewritten(rule: Rule, node: Any) -> Any:
+    """What the rule makes of a node; a number stays, to be computed exactly: in parts it would be rounded in parts."""
+    return node if node.is_number and not node.is_Boolean else rule.apply(node)
 
 
 def stabilise(expression: sympy.Expr, without: Collection[str] = ()) -> sympy.Expr:

@@ -9,6 +9,7 @@ import sympy
 from eafo.activation import VARIABLE as X
 from eafo.catalog import get, names
 from eafo.errors import InputError
+from eafo.formula import parse
 from eafo.kernels.lower import Scalar, lower
 from eafo.kernels.program import Operation, Precision, Program
 
@@ -123,3 +124,24 @@ def test_a_constant_beyond_every_format_is_refused_at_once(formula):
             Scalar.of(get(formula)).backward(Precision.FLOAT64),
             Scalar.of(get(formula)).forward(Precision.FLOAT64),
         )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2*log(1/4 - erf(sqrt(2)*2.4)/4 + exp(-7.8)/4)",
+        "log(1/4 - erf(20)/4)",
+        "log(1/2 - erf(-3)/2)",
+        "log(1 - exp(-exp(-2)))",
+        "log(1 + exp(-30))",
+        "1 + erf(-4)",
+        "exp(-100)/(1 - erf(10)) - sqrt(100*pi)",
+        "(exp(0.001) - 1)*tanh(log(1 + exp(0.3)))/(1 + exp(-2))",
+    ],
+)
+def test_constants_are_folded_from_their_exact_values(text):
+    """Rewritten like functions of x, they would be numbers that SymPy does not know, or cancel in the program."""
+    number = sympy.N(parse(text), 40, maxn=1000)
+    program = Scalar.of(get(f"{text} + x")).forward(Precision.FLOAT64)
+    constants = [step.value for step in program.instructions if step.operation is Operation.CONST]
+    assert np.abs(constants) == pytest.approx([float(abs(number))], rel=1e-15, abs=0)
