@@ -174,19 +174,25 @@ def test_quantiles_invert(form: str, power: float) -> None:
         assert mass == pytest.approx(level, rel=2e-12 + 4 * grain)
 
 
-@pytest.mark.parametrize(
-    "form", ["normal", "logistic(1, 2)", "cauchy", "gumbel", "student_t(3)", "0.4*normal(-2,1)+0.6*logistic"]
+@settings(max_examples=30, deadline=None)
+@given(
+    form=st.sampled_from(
+        ["normal", "logistic(1, 2)", "cauchy", "gumbel", "student_t(3)", "0.4*normal(-2,1)+0.6*logistic"]
+    ),
+    scale=st.floats(0.01, 100) | st.floats(-100, -0.01),
+    location=st.floats(-100, 100),
 )
-def test_the_score_integrates_to_zero(form: str) -> None:
+def test_the_score_integrates_to_zero(form: str, scale: float, location: float) -> None:
     """E[(log p)′] = ∫ p′ = 0 where p vanishes at both ends."""
-    numbers = laws.get(form).numeric
+    numbers = laws.get(form).affine(scale, location).numeric
     t, w = np.polynomial.legendre.leggauss(20)
     # In x = sinh(v), so that a power's tail is an exponential's; in 400 panels.
     panels = np.linspace(-40, 40, 401)
     v = (panels[:-1, None] + 0.1 * (1 + t)).ravel()
-    weights = np.tile(0.1 * w, 400) * np.cosh(v) * numbers.pdf(np.sinh(v))
+    points = location + scale * np.sinh(v)
+    weights = np.tile(0.1 * w, 400) * np.cosh(v) * abs(scale) * numbers.pdf(points)
     some = weights > 0
-    total = float(np.sum(weights[some] * numbers.score(np.sinh(v[some]))))
+    total = float(np.sum(weights[some] * scale * numbers.score(points[some])))
     assert total == pytest.approx(0, abs=1e-10)
 
 
