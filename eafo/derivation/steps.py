@@ -138,6 +138,7 @@ def directions(found: Correction, y: sympy.Expr | None) -> tuple[Step, ...]:
                 "Steepest descent, in x",
                 sympy.Eq(c, found.closed.direction, evaluate=False),
                 "c(x) = η(f(x)) f′(x) = p (f″/f′ − p′/p), the score form, which needs no inverse"
+                + ("" if y is not None else f": SymPy finds none in closed form within {SECONDS:g} s")
                 + (f", in {_METRICS[found.metric]}" if found.metric != "output" else "")
                 + (
                     "; relative to a normal law of the output's mean and variance"
