@@ -14,6 +14,11 @@ from eafo.formula import VARIABLE
 
 __all__ = ["Piece", "branch_at", "branches", "derivative", "pieces"]
 
+#: To so many digits roots are told apart, and up to this a root's imaginary part is rounding.
+_DIGITS, _ROUNDING = 30, 1e-20
+#: Strictly increasing, and 0 at 0 alone.
+_THROUGH_ZERO = (sympy.tanh, sympy.sinh, sympy.asinh, sympy.atan, sympy.erf)
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -76,7 +81,7 @@ def pieces(expression: sympy.Expr, at_default: Mapping[Any, Any]) -> tuple[Piece
     """
     whole = sympy.piecewise_fold(branches(expression.rewrite(sympy.Abs, sympy.Piecewise)))
     whole = sympy.piecewise_fold(_open_signs(whole))
-    ends_inside = sorted(_seams(whole), key=lambda s: float(s.xreplace(at_default)))
+    ends_inside = _seams(whole, at_default)
     ends = [-sympy.oo, *ends_inside, sympy.oo]
     result: list[Piece] = []
     for lower, upper in itertools.pairwise(ends):
@@ -103,31 +108,67 @@ def _open_signs(expression: sympy.Expr) -> sympy.Expr:
     return expression.replace(sympy.Abs, absolute).replace(sympy.sign, sign)
 
 
-def _seams(expression: sympy.Expr) -> set[sympy.Expr]:
-    """Where the branches meet: the roots of the conditions' boundaries."""
-    seams: set[sympy.Expr] = set()
+def _seams(expression: sympy.Expr, at_default: Mapping[Any, Any]) -> list[sympy.Expr]:
+    """Where the branches meet, from left to right: where the conditions' boundaries vanish or have a pole."""
+    seams: dict[sympy.Expr, float] = {}
     for relation in expression.atoms(sympy.core.relational.Relational):
         boundary = relation.lhs - relation.rhs
-        if VARIABLE in boundary.free_symbols:
-            seams.update(_roots(boundary))
-    return seams
+        for root in _roots(boundary):
+            value = sympy.N(root.xreplace(at_default), _DIGITS)
+            real, imaginary = value.as_real_imag()
+            if imaginary == 0 and real.is_number:
+                seams[root] = float(real)
+            elif not abs(imaginary) >= _ROUNDING:
+                # A real root by way of complex numbers, which SymPy cannot compare with a point.
+                raise _not_found(boundary)
+    return sorted(seams, key=lambda seam: seams[seam])
 
 
 def _roots(boundary: sympy.Expr) -> list[sympy.Expr]:
-    """The real roots of a condition's boundary.
+    """The roots and poles of a condition's boundary, among them all real ones.
 
     Raises:
-        InputError: there are infinitely many, or SymPy does not find them.
+        InputError: there are infinitely many, or neither SymPy nor a polynomial's numeric roots find them.
     """
-    rule = "the seams between the branches must be finitely many, and such that SymPy finds them"
+    if VARIABLE not in boundary.free_symbols or boundary.is_positive or boundary.is_negative:
+        return []
     if boundary.has(sympy.sin, sympy.cos, sympy.tan):
-        raise InputError(rule, f"{boundary} = 0")
-    if boundary.is_polynomial(VARIABLE) and boundary.free_symbols == {VARIABLE}:
-        return list(dict.fromkeys(sympy.real_roots(boundary)))
+        raise _not_found(boundary)
+    if boundary.is_Mul:
+        return list(dict.fromkeys(itertools.chain(*map(_roots, boundary.args))))
+    if boundary.is_Pow and VARIABLE not in boundary.exp.free_symbols:
+        return _roots(boundary.base)
+    if isinstance(boundary, _THROUGH_ZERO):
+        return _roots(boundary.args[0])
+    if boundary.free_symbols == {VARIABLE} and boundary.is_rational_function(VARIABLE):
+        return _polynomial_roots(sympy.Mul(*sympy.fraction(sympy.together(boundary))))
     try:
         return [r for r in sympy.solve(boundary, VARIABLE) if r.is_real is not False]
-    except NotImplementedError as error:
-        raise InputError(rule, f"{boundary} = 0") from error
+    except (NotImplementedError, TypeError, ValueError, ArithmeticError) as error:
+        raise _not_found(boundary) from error
+
+
+def _not_found(boundary: sympy.Expr) -> InputError:
+    remedy = "write the parameters as numbers" if boundary.free_symbols - {VARIABLE} else ""
+    return InputError(
+        "the seams between the branches must be finitely many, and such that SymPy finds them",
+        f"{boundary} = 0",
+        remedy,
+    )
+
+
+def _polynomial_roots(polynomial: sympy.Expr) -> list[sympy.Expr]:
+    """The real roots, exact where SymPy can tell them apart, else as numbers of many digits."""
+    # Without multiple roots, which rounding would make complex.
+    simple = sympy.Poly(polynomial, VARIABLE).sqf_part()
+    if simple.degree() < 1:
+        return []
+    try:
+        return list(simple.real_roots())
+    except NotImplementedError:
+        if simple.degree() <= 2:
+            return list(sympy.solve(simple.as_expr(), VARIABLE))
+        return [root for root in simple.nroots(n=_DIGITS, maxsteps=500) if root.is_real]
 
 
 def _between(low: sympy.Expr, high: sympy.Expr) -> sympy.Expr:

@@ -171,3 +171,37 @@ def test_bad_input_is_refused(make: object, message: str) -> None:
 
 def test_the_derivative_of_a_long_name_has_a_name():
     assert len(dataclasses.replace(eafo.get("gelu"), name="g" * 80).diff(2).name) == 80
+
+
+@pytest.mark.parametrize(
+    ("text", "seams"),
+    [
+        ("max(2*x, 1/(1 + exp(-pi)))", [0.5 / (1 + math.exp(-math.pi))]),
+        ("max(0, x**2 - pi)", [-math.sqrt(math.pi), math.sqrt(math.pi)]),
+        ("max(0, (x - pi)**3)", [math.pi]),
+        ("max(0, x**3 - 3*pi*x**2 + 3*pi**2*x - pi**3)", [math.pi]),
+        ("max(0, x**5 + pi*x)", [0.0]),
+        ("abs(tanh(erf(x)))", [0.0]),
+        ("abs(asinh(x**3 - 8)*atan(x))", [0.0, 2.0]),
+        ("min(0, x**2 + x/(x**2 + 1))", [-0.6823278038280193, 0.0]),
+        ("max(0, 1/(x - 3))", [3.0]),
+        ("max(x**2, exp(x))", [-0.7034674224983917]),
+        ("max(0, x**2 - a); a=-1", []),
+    ],
+)
+def test_seams_that_sympy_alone_does_not_find(text: str, seams: list[float]) -> None:
+    act = eafo.get(text)
+    at_default = {p.symbol: sympy.Rational(repr(p.default)) for p in act.parameters}
+    parts = act.pieces()
+    assert [float(p.lower) for p in parts[1:]] == pytest.approx(seams, abs=1e-14)
+    for part in parts:
+        low, high = max(float(part.lower), -5.0), min(float(part.upper), 5.0)
+        for point in np.linspace(low, high, 9)[1:-1]:
+            value = part.expression.xreplace(at_default).subs(x, float(point))
+            assert float(act(point)) == pytest.approx(float(value), rel=1e-12)
+
+
+def test_seams_that_cannot_be_compared_are_refused() -> None:
+    with pytest.raises(InputError, match=r"SymPy finds them, but got .*; write the parameters as numbers"):
+        eafo.get("min(0, x**3 - a*x + 1); a=3").pieces()
+    assert len(eafo.get("min(0, x**3 - 3*x + 1)").pieces()) == 4

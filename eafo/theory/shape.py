@@ -293,6 +293,8 @@ def exact_form(number: float, candidates: Iterable[sympy.Expr]) -> sympy.Expr | 
     for candidate in candidates:
         if not candidate.is_number or not candidate.is_extended_real or not candidate.is_finite:
             continue
+        if candidate.has(sympy.Float):
+            continue
         if abs(float(candidate) - number) <= CLOSE * max(1.0, abs(number)):
             return candidate
     return None
