@@ -71,6 +71,8 @@ _UNARY: dict[str, Callable[[Any], Any]] = {
     "tan": sympy.tan,
     "tanh": sympy.tanh,
 }
+#: What grows no faster than its argument, and is computed without an exponential.
+_SLOW = {"abs", "arctan", "asinh", "atan", "log", "log1p", "relu", "sign", "sqrt"}
 _FUNCTIONS = sorted([*_UNARY, "max", "min", "where"])
 
 #: What an expression may be built of, whoever built it.
@@ -175,7 +177,7 @@ class _Reader:
             kind = sympy.Max if name == "max" else sympy.Min
             return kind(*map(self.expression, args))
         if name in _UNARY and len(args) == 1:
-            return _bounded(_UNARY[name], self.expression(args[0]), node)
+            return _applied(name, self.expression(args[0]), node)
         if name in _FUNCTIONS:
             some = f"two values or more, at most {_MOST_ARGUMENTS}"
             takes = {"where": "a condition and two values", "max": some, "min": some}
@@ -201,15 +203,14 @@ class _Reader:
         )
 
 
-def _bounded(function: Callable[[Any], Any], argument: Any, node: ast.AST) -> Any:
-    """Apply a function; where its argument is a constant, refuse one whose exponential leaves every number format."""
-    if function is sympy.log:
-        return function(argument)
-    if argument.is_number and argument.is_real and not abs(argument.evalf(15)) < _MOST_DIGITS * math.log(10):
+def _applied(name: str, argument: Any, node: ast.AST) -> Any:
+    """Apply a function; refuse a constant argument at which an exponential in it would leave every number format."""
+    explodes = name not in _SLOW and argument.is_number and argument.is_real
+    if explodes and not abs(argument.evalf(15)) < _MOST_DIGITS * math.log(10):
         raise _refuse(
-            f"a function's constant argument must stay below {_MOST_DIGITS * math.log(10):.0f}", node
+            f"the constant argument of {name} must stay below {_MOST_DIGITS * math.log(10):.0f}", node
         )
-    return function(argument)
+    return _UNARY[name](argument)
 
 
 def _power(base: Any, exponent: Any, node: ast.AST) -> Any:
