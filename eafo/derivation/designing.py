@@ -23,7 +23,8 @@ def from_derivative(gradient: ActivationLike, **parameters: float) -> Activation
         parameters: values that replace defaults.
 
     Returns:
-        The activation, with the gradient's parameters. Its provenance lists the steps and the check against quadrature.
+        The activation, with the gradient's parameters. Its provenance lists the steps and the check against quadrature, and for
+        which parameters f(0) = 0 and continuity hold where that is not for all: a seam must stay on its side of 0.
 
     Raises:
         InputError: no such activation or formula.
@@ -44,7 +45,8 @@ def from_derivative(gradient: ActivationLike, **parameters: float) -> Activation
     steps = (
         f"gradient f′(x) = {slope}",
         *told,
-        "the constants follow from f(0) = 0 and from continuity at the seams",
+        "the constants follow from f(0) = 0 and from continuity at the seams"
+        + (f", which hold while {', '.join(found.conditions)}" if found.conditions else ""),
         f"f(x) = {rendering.text(found.expression)}",
         f"equals the quadrature of f′ from 0 to {found.error:.0e} of its size, at {found.points} points between −8 and 8",
     )

@@ -20,7 +20,7 @@ from eafo.activation import VARIABLE, Activation
 from eafo.branching import Piece, branches
 from eafo.errors import EafoError, RefusedError
 from eafo.limits import within
-from eafo.theory.quadrature import numeric
+from eafo.theory.quadrature import integral, numeric
 
 __all__ = ["Antiderivative", "integrate"]
 
@@ -42,6 +42,7 @@ class Antiderivative:
         constants: what was added to each piece.
         error: the largest difference between f and quadrature of f′ from 0, relative to the largest |f|.
         points: how many points were compared.
+        conditions: what the parameters must fulfil for f(0) = 0 and continuity to hold; none where they always do.
     """
 
     expression: sympy.Expr
@@ -49,6 +50,7 @@ class Antiderivative:
     constants: tuple[sympy.Expr, ...]
     error: float
     points: int
+    conditions: tuple[str, ...] = ()
 
 
 def integrate(gradient: Activation) -> Antiderivative:
@@ -83,7 +85,26 @@ def integrate(gradient: Activation) -> Antiderivative:
             f"{gradient} gives {expression}, which is off by {error:.1e}",
             "write the gradient in another form",
         )
-    return Antiderivative(expression, parts, constants, error, points)
+    return Antiderivative(
+        expression, parts, constants, error, points, _conditions(expression, parts, at_default)
+    )
+
+
+def _conditions(
+    expression: sympy.Expr, parts: tuple[Piece, ...], at_default: Mapping[sympy.Symbol, sympy.Expr]
+) -> tuple[str, ...]:
+    """Seams keep their order and their sides of 0, no denominator vanishes, and no power of 0 has a negative exponent."""
+    ends = sorted([*(p.lower for p in parts[1:]), sympy.S.Zero], key=lambda e: float(e.xreplace(at_default)))
+    order = [sympy.Le(a, b, evaluate=False) for a, b in itertools.pairwise(ends) if (b - a).free_symbols]
+    bases = [p.base for p in expression.atoms(sympy.Pow) if p.exp.is_negative]
+    poles = [
+        sympy.Ne(b, 0, evaluate=False) for b in bases if b.free_symbols and VARIABLE not in b.free_symbols
+    ]
+    made = [p.expression for p in parts]
+    risen = [p.exp for e in made for p in e.atoms(sympy.Pow) if p.exp.free_symbols and p.has(VARIABLE)]
+    roots = [sympy.Gt(e, 0, evaluate=False) for e in risen if e.xreplace(at_default).is_positive]
+    told = (formula.to_text(c) for c in (*order, *poles, *roots) if c not in (sympy.true, sympy.false))
+    return tuple(sorted(set(told)))
 
 
 def _require_finite(gradient: Activation, at_default: Mapping[sympy.Symbol, sympy.Expr]) -> None:
@@ -182,19 +203,25 @@ def _constants(
         constants[i] = _step(parts[i - 1], constants[i - 1], parts[i], parts[i].lower)
     for i in reversed(range(home)):
         at = parts[i].upper
-        constants[i] = sympy.simplify(
+        constants[i] = _short(
             _value(parts[i + 1].expression, at, "+") + constants[i + 1] - _value(parts[i].expression, at, "-")
         )
-    return tuple(map(sympy.simplify, constants))
+    return tuple(map(_short, constants))
+
+
+def _short(constant: sympy.Expr) -> sympy.Expr:
+    return within(_SECONDS, lambda: sympy.simplify(constant), constant)
 
 
 def _step(before: Piece, constant: sympy.Expr, after: Piece, at: sympy.Expr) -> sympy.Expr:
-    return sympy.simplify(_value(before.expression, at, "-") + constant - _value(after.expression, at, "+"))
+    return _short(_value(before.expression, at, "-") + constant - _value(after.expression, at, "+"))
 
 
 def _value(expression: sympy.Expr, at: sympy.Expr, side: str) -> sympy.Expr:
     """The value at a point, or the limit from one side where there is none."""
     value = expression.subs(VARIABLE, at)
+    # A power that vanishes for the exponents at which it is integrable: 0**(a + 1) would have the slope log 0 by a.
+    value = value.replace(lambda e: e.is_Pow and e.base == 0 and e.exp.free_symbols, lambda _: sympy.S.Zero)
     if value.is_finite is False or value is sympy.nan:
         value = within(_SECONDS, lambda: sympy.limit(expression, VARIABLE, at, side), sympy.nan)
     if value is sympy.nan or value.is_finite is False:
@@ -215,13 +242,11 @@ def _joined(made: list[sympy.Expr], parts: tuple[Piece, ...], gradient: Activati
 def _against_quadrature(
     gradient: Activation, expression: sympy.Expr, at_default: Mapping[sympy.Symbol, sympy.Expr]
 ) -> tuple[float, int]:
-    """|f − ∫₀ˣ f′| by a route that knows no antiderivative: Gauss–Legendre on short intervals between the seams."""
+    """|f − ∫₀ˣ f′| by a route that knows no antiderivative: quadrature that bears a root's infinite slope at a seam."""
     edges = _edges(gradient, at_default)
     grid = np.unique(np.concatenate([np.linspace(a, b, 101) for a, b in itertools.pairwise(edges)]))
-    nodes, weights = np.polynomial.legendre.leggauss(20)
-    half, centre = np.diff(grid) / 2, (grid[1:] + grid[:-1]) / 2
-    slopes = gradient((centre[:, None] + half[:, None] * nodes).ravel()).reshape(half.size, nodes.size)
-    total = np.concatenate([[0.0], np.cumsum(half * (slopes @ weights))])
+    parts = [integral(gradient, ends) for ends in itertools.pairwise(grid)]
+    total = np.concatenate([[0.0], np.cumsum(parts)])
     total -= total[int(np.argmin(np.abs(grid)))]
     found = numeric(expression.xreplace(at_default))(grid)
     size = max(1.0, float(np.max(np.abs(total))))

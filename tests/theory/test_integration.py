@@ -83,6 +83,64 @@ def test_the_gradient_comes_back(gradient):
     np.testing.assert_allclose(made.diff()(x), slope(x), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("gradient", "text"),
+    [
+        ("where(x > 0, sqrt(x), 0)", "where(x > 0, 2*x**(3/2)/3, 0)"),
+        ("where(x > 0, x**0.3, 0)", "where(x > 0, 10*x**(13/10)/13, 0)"),
+        ("where(x > 1, sqrt(x - 1), 0)", "where(x > 1, 2*(x - 1)**(3/2)/3, 0)"),
+        ("where(x > 0, x**a, 0); a=0.5", "where(x > 0, x**(a + 1)/(a + 1), 0)"),
+    ],
+)
+def test_the_quadrature_bears_a_root(gradient, text):
+    made = from_derivative(gradient)
+    assert str(made) == text
+    assert "to 1e-14 of its size" in made.provenance.steps[-1] or "to 2e-14" in made.provenance.steps[-1]
+
+
+@pytest.mark.parametrize(
+    ("gradient", "condition", "holds", "fails"),
+    [
+        ("where(x > s, x, a*x); s=0.5, a=0.1", "0 <= s", {"s": 2.0, "a": -3.0}, {"s": -1.0}),
+        ("where(x > s, x, a*x); s=-0.5, a=0.1", "s <= 0", {"s": -2.0}, {"s": 1.0}),
+        (
+            "where(x > t, x, where(x > s, 1, 0)); s=0.5, t=2",
+            "0 <= s, s <= t",
+            {"s": 1.0, "t": 3.0},
+            {"s": -1.0},
+        ),
+    ],
+)
+def test_a_parametric_seam_says_where_it_holds(gradient, condition, holds, fails):
+    made = from_derivative(gradient)
+    assert any(step.endswith(f"which hold while {condition}") for step in made.provenance.steps)
+    assert made([0.0], **holds)[0] == 0
+    assert eafo.properties(made.with_parameters(**holds)).continuous
+    assert made([0.0], **fails)[0] != 0
+
+
+def test_no_condition_where_there_is_none():
+    assert "the constants follow from f(0) = 0 and from continuity at the seams" in (
+        from_derivative(XIELU).provenance.steps
+    )
+    assert any("beta != 0" in s for s in from_derivative("exp(beta*x); beta=1").provenance.steps)
+
+
+def test_xielu_learns_as_it_is():
+    torch = pytest.importorskip("torch")
+    layer = eafo.nn.Module(from_derivative(XIELU)).to(torch.float64)
+    # The parameters began in float32.
+    own = from_derivative(XIELU, **{name: p.item() for name, p in layer.named_parameters()})
+    x = torch.linspace(-6, 6, 101, dtype=torch.float64)
+    layer(x).square().sum().backward()
+    found = {name: parameter.grad.item() for name, parameter in layer.named_parameters()}
+    assert found.keys() == own.defaults.keys()
+    for name, value in own.defaults.items():
+        # f is linear in each parameter, so that a difference over a long step is its derivative.
+        high, low = (own(x.numpy(), **{name: value + d}) for d in (0.5, -0.5))
+        assert found[name] == pytest.approx(float(2 * own(x.numpy()) @ (high - low)), rel=1e-12)
+
+
 def test_forms_and_steps():
     made = from_derivative("1/(1 + exp(-beta*x)); beta=1", beta=2.0)
     assert made.defaults == {"beta": 2.0}
