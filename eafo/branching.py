@@ -12,7 +12,7 @@ import sympy
 from eafo.errors import InputError
 from eafo.formula import VARIABLE
 
-__all__ = ["Piece", "branch_at", "branches", "derivative", "pieces"]
+__all__ = ["Piece", "branch_at", "branches", "derivative", "pieces", "seams"]
 
 #: To so many digits roots are told apart, and up to this a root's imaginary part is rounding.
 _DIGITS, _ROUNDING = 30, 1e-20
@@ -79,10 +79,8 @@ def pieces(expression: sympy.Expr, at_default: Mapping[Any, Any]) -> tuple[Piece
     >>> pieces(sympy.Max(0, VARIABLE), {})
     (Piece(expression=0, lower=-oo, upper=0), Piece(expression=x, lower=0, upper=oo))
     """
-    whole = sympy.piecewise_fold(branches(expression.rewrite(sympy.Abs, sympy.Piecewise)))
-    whole = sympy.piecewise_fold(_open_signs(whole))
-    ends_inside = _seams(whole, at_default)
-    ends = [-sympy.oo, *ends_inside, sympy.oo]
+    whole = _opened(expression)
+    ends = [-sympy.oo, *_seams(whole, at_default), sympy.oo]
     result: list[Piece] = []
     for lower, upper in itertools.pairwise(ends):
         low, high = (sympy.sympify(e).xreplace(at_default) for e in (lower, upper))
@@ -94,6 +92,24 @@ def pieces(expression: sympy.Expr, at_default: Mapping[Any, Any]) -> tuple[Piece
         else:
             result.append(Piece(value, lower, upper))
     return tuple(result)
+
+
+def seams(expression: sympy.Expr, at_default: Mapping[Any, Any]) -> tuple[sympy.Expr, ...]:
+    """Where a condition may change, from left to right: between two branches, or at a single point inside one.
+
+    Raises:
+        InputError: as `pieces`.
+
+    >>> seams(sympy.Piecewise((5, sympy.Eq(VARIABLE, 1)), (VARIABLE, True)), {})
+    (1,)
+    """
+    return tuple(_seams(_opened(expression), at_default))
+
+
+def _opened(expression: sympy.Expr) -> sympy.Expr:
+    """The expression as cases, none inside another."""
+    whole = sympy.piecewise_fold(branches(expression.rewrite(sympy.Abs, sympy.Piecewise)))
+    return sympy.piecewise_fold(_open_signs(whole))
 
 
 def _open_signs(expression: sympy.Expr) -> sympy.Expr:
@@ -110,18 +126,18 @@ def _open_signs(expression: sympy.Expr) -> sympy.Expr:
 
 def _seams(expression: sympy.Expr, at_default: Mapping[Any, Any]) -> list[sympy.Expr]:
     """Where the branches meet, from left to right: where the conditions' boundaries vanish or have a pole."""
-    seams: dict[sympy.Expr, float] = {}
+    found: dict[sympy.Expr, float] = {}
     for relation in expression.atoms(sympy.core.relational.Relational):
         boundary = relation.lhs - relation.rhs
         for root in _roots(boundary):
             value = sympy.N(root.xreplace(at_default), _DIGITS)
             real, imaginary = value.as_real_imag()
             if imaginary == 0 and real.is_number:
-                seams[root] = float(real)
+                found[root] = float(real)
             elif not abs(imaginary) >= _ROUNDING:
                 # A real root by way of complex numbers, which SymPy cannot compare with a point.
                 raise _not_found(boundary)
-    return sorted(seams, key=lambda seam: seams[seam])
+    return sorted(found, key=lambda seam: found[seam])
 
 
 def _roots(boundary: sympy.Expr) -> list[sympy.Expr]:

@@ -27,8 +27,10 @@ def span(
     exact: list[sympy.Expr] = []
     for part in parts:
         seams = [one_sided(part, e, 0) for e in (part.left, part.right) if e.is_finite]
-        exact += [part.expression] if part.flat else seams
-        values += [float(e) for e in ([part.expression] if part.flat else seams)]
+        known = [part.expression] if part.flat else seams
+        known += [part.at_right] if part.at_right is not sympy.nan else []
+        exact += known
+        values += map(float, known)
         values += [float(part.value(r)) for r in part.turning_points]
     for part, end in ((parts[0], limits[0]), (parts[-1], limits[1])):
         # The turning points of a whole period say all.

@@ -31,6 +31,7 @@ from eafo.theory.shape import (
     SECONDS,
     Branch,
     MonotonePiece,
+    agree,
     branches,
     monotone,
     one_sided,
@@ -166,7 +167,7 @@ def _examine(act: Activation, law: Law) -> Properties:
         zero_at_zero=float(act(0.0)) == 0.0,
         sparsity=_share(law, [b for b in parts if b.expression == 0]),
         saturation=_share(law, [b for b in parts if b.flat]),
-        fixed_points=_fixed_points(act, parts),
+        fixed_points=_fixed_points(parts),
         identity=tuple((b.lower, b.upper) for b in parts if b.expression == VARIABLE),
         notes=(*notes, *_notes(parts, limits, endless)),
     )
@@ -178,10 +179,11 @@ def _require_regular(act: Activation, branch: Branch) -> None:
     values = within(10 * SECONDS, lambda: branch.value(branch.grid), None)
     if values is None:
         raise RefusedError(f"the properties of {act.name} need values that can be computed", "huge numbers")
-    poles = within(SECONDS, lambda: sympy.singularities(branch.expression, VARIABLE), sympy.S.EmptySet)
-    inside = [p for p in poles if p.is_real and branch.lower < p < branch.upper] if poles.is_FiniteSet else []
-    inside = [p for p in inside if sympy.limit(branch.expression, VARIABLE, p).is_finite is not True]
-    missing = branch.grid[np.isnan(values)]
+    singular = [(p, agree(*limits)) for p, limits in branch.singular if branch.lower < p < branch.upper]
+    inside = [p for p, removable in singular if not removable]
+    # A value of its own is a seam, unless it is the limit.
+    holes = [float(p) for p, _ in singular if math.isnan(float(act(float(p))))]
+    missing = np.append(branch.grid[np.isnan(values)], holes)
     if missing.size or inside or branch.expression.has(sympy.tan):
         where = "the poles of a tangent"
         if inside:
@@ -212,14 +214,14 @@ def _share(law: Law, parts: Sequence[Branch]) -> float:
     return float(sum(cdf(b.upper) - cdf(b.lower) for b in parts))
 
 
-def _fixed_points(act: Activation, parts: Sequence[Branch]) -> tuple[float, ...]:
+def _fixed_points(parts: Sequence[Branch]) -> tuple[float, ...]:
     points: list[float] = []
     for b in parts:
         if b.expression == VARIABLE:
             continue
         points += roots(numeric(b.expression - VARIABLE, exact=not b.oscillating), b.grid)
     # Where it jumps the value counts, and neither limit.
-    seams = [(b.upper, float(act(b.upper)), float(one_sided(b, b.right, 0))) for b in parts[:-1]]
+    seams = [(b.upper, float(b.at_right), float(one_sided(b, b.right, 0))) for b in parts[:-1]]
     points += [at for at, value, limit in seams if abs((limit if math.isnan(value) else value) - at) < CLOSE]
     inside = [(b.lower, b.upper) for b in parts if b.expression == VARIABLE]
     free = [p for p in sorted(points) if not any(low <= p <= high for low, high in inside)]

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import sympy
 
 from eafo.activation import VARIABLE, Activation
+from eafo.branching import branch_at
 from eafo.limits import within
-from eafo.theory.shape import CLOSE, SECONDS, Branch, one_sided
+from eafo.theory.shape import SECONDS, Branch, agree, cut, one_sided
 
 __all__ = ["Jump", "Kink", "meetings"]
 
@@ -22,10 +23,12 @@ _HIGHEST_ORDER = 8
 class Jump:
     """A point where the function is not continuous.
 
+    Where its value there lies beyond both limits there are two: from the left limit to the value, and on to the right limit.
+
     Args:
         x: where.
-        left: the limit from the left.
-        right: the limit from the right.
+        left: the limit from the left, or the value at x.
+        right: the limit from the right, or the value at x.
         size: right − left in the activation's parameters; None where it is not finite.
     """
 
@@ -58,11 +61,18 @@ def meetings(
         at = left.upper
         for order in range(_HIGHEST_ORDER + 1):
             ends = _at(left, left.right, order), _at(right, left.right, order)
-            if all(map(math.isfinite, ends)) and abs(ends[1] - ends[0]) <= CLOSE * max(1.0, *map(abs, ends)):
+            apart = order == 0 and _apart(left.at_right, *ends)
+            if not apart and agree(*ends):
                 continue
             smoothness = min(smoothness, order - 1)
             if order == 0:
-                jumps.append(Jump(at, *ends, _size(activation, place)))
+                steps = (ends[0], float(left.at_right), ends[1]) if apart else ends
+                jumps += [
+                    Jump(at, *step, size)
+                    for step, size in zip(
+                        itertools.pairwise(steps), _sizes(activation, place, apart), strict=True
+                    )
+                ]
             elif order == 1:
                 kinks.append(Kink(at, *ends))
             break
@@ -78,8 +88,26 @@ def _at(branch: Branch, at: sympy.Expr, order: int) -> float:
     return float(one_sided(branch, at, order).evalf())
 
 
-def _size(activation: Activation, place: int) -> sympy.Expr | None:
-    """The jump after the branch at this place, in the activation's parameters; None where a value there is not finite."""
-    left, right = activation.pieces()[place : place + 2]
-    size = right.expression.subs(VARIABLE, left.upper) - left.expression.subs(VARIABLE, left.upper)
-    return within(SECONDS, lambda: sympy.simplify(size), size) if size.is_finite is not False else None
+def _apart(value: sympy.Expr, left: float, right: float) -> bool:
+    """Whether the value at a seam lies beyond both limits."""
+    if value is sympy.nan:
+        return False
+    number = float(value)
+    outside = not min(left, right) <= number <= max(left, right)
+    return outside and not agree(number, left) and not agree(number, right)
+
+
+def _sizes(activation: Activation, place: int, apart: bool) -> list[sympy.Expr | None]:
+    """The jumps after the branch at this place, in the activation's parameters; None where a value there is not finite."""
+    left, right = cut(activation)[place : place + 2]
+    values = [piece.expression.subs(VARIABLE, left.upper) for piece in (left, right)]
+    if apart:
+        at_default = {p.symbol: sympy.Rational(repr(p.default)) for p in activation.parameters}
+        here = branch_at(activation.expression, left.upper.xreplace(at_default), at_default)
+        values.insert(1, here.subs(VARIABLE, left.upper))
+    return [_simple(after - before) for before, after in itertools.pairwise(values)]
+
+
+def _simple(size: sympy.Expr) -> sympy.Expr | None:
+    unknown = size.is_finite is False or size.has(sympy.nan)
+    return None if unknown else within(SECONDS, lambda: sympy.simplify(size), size)

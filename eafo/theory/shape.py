@@ -10,17 +10,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import mpmath
 import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 import sympy
 
 from eafo.activation import VARIABLE, Activation
-from eafo.branching import derivative
+from eafo.branching import Piece, branch_at, derivative, seams
 from eafo.limits import within
 from eafo.theory.quadrature import numeric
 
@@ -29,11 +30,14 @@ __all__ = [
     "SECONDS",
     "Branch",
     "MonotonePiece",
+    "agree",
     "branches",
+    "cut",
     "exact_form",
     "monotone",
     "one_sided",
     "roots",
+    "value_at",
 ]
 
 #: What one symbolic question may take on which a property rests, and one that only gives a number its closed form.
@@ -48,6 +52,8 @@ _WIDEST = 1e4
 _UNTOLD, _SMALL, _HALVINGS, _MOST_ADDED = 0.1, 1e-9, 40, 100_000
 #: Where the derivative is asked whether it still changes its sign.
 _FAR = (1e3, 1e4, 1e5)
+#: So near to a point where the formula has no value, but a limit, it is computed with so many digits.
+_NEAR, _DIGITS = 0.05, 50
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -69,11 +75,13 @@ class Branch:
         expression: free of all symbols but x.
         left: the lower end, −oo where it has none.
         right: the upper end, oo where it has none.
+        at_right: the activation's value at the upper end; `nan` where it has none.
     """
 
     expression: sympy.Expr
     left: sympy.Expr
     right: sympy.Expr
+    at_right: sympy.Expr = sympy.nan
 
     @cached_property
     def lower(self) -> float:
@@ -88,13 +96,39 @@ class Branch:
     @cached_property
     def value(self) -> Callable[[Any], Any]:
         """The function, for NumPy arrays."""
-        return numeric(self.expression, exact=not self.oscillating)
+        return self._numeric(self.expression, 0)
 
     @cached_property
     def slope(self) -> Callable[[Any], Any]:
         """Its derivative, for NumPy arrays."""
+        return self._numeric(derivative(self.expression), 1)
+
+    def _numeric(self, expression: sympy.Expr, order: int) -> Callable[[Any], Any]:
+        """A derivative of this order for NumPy arrays, whole next to where a formula such as sin(x)/x has no value."""
         # The cosine of a number with thousands of digits takes minutes to compute exactly.
-        return numeric(derivative(self.expression), exact=not self.oscillating)
+        quick = numeric(expression, exact=not self.oscillating)
+        if not self.singular:
+            return quick
+        slow = sympy.lambdify(VARIABLE, expression, "mpmath")
+        there = {float(p): self.limits(p, order) for p, _ in self.singular}
+
+        def precise(x: float) -> float:
+            if x in there:
+                return there[x][0] if agree(*there[x]) else math.nan
+            with mpmath.workdps(_DIGITS):
+                try:
+                    return float(slow(mpmath.mpf(x)))
+                except (ArithmeticError, TypeError, ValueError):
+                    return math.nan
+
+        def function(x: Any) -> Any:
+            points = np.asarray(x, np.float64)
+            values = np.array(quick(points))
+            near = np.any([np.abs(points - p) < _NEAR for p in there], axis=0)
+            values[near] = [precise(float(v)) for v in points[near]]
+            return values[()]
+
+        return function
 
     @cached_property
     def flat(self) -> bool:
@@ -193,6 +227,20 @@ class Branch:
         return np.unique(x)
 
     @cached_property
+    def singular(self) -> tuple[tuple[sympy.Expr, tuple[float, float]], ...]:
+        """Where inside or at the ends the formula has no value, as far as SymPy tells, and the limits from both sides."""
+        found = within(SECONDS, lambda: sympy.singularities(self.expression, VARIABLE), sympy.S.EmptySet)
+        if not found.is_FiniteSet:
+            return ()
+        return tuple((p, self.limits(p)) for p in found if p.is_real and self.lower <= float(p) <= self.upper)
+
+    def limits(self, at: sympy.Expr, order: int = 0) -> tuple[float, float]:
+        """The limits of a derivative of the formula from the left and from the right; `nan` where there is none."""
+        sides = Branch(self.expression, -sympy.oo, at), Branch(self.expression, at, sympy.oo)
+        left, right = (_number(one_sided(side, at, order)) for side in sides)
+        return left, right
+
+    @cached_property
     def turning_points(self) -> tuple[float, ...]:
         """Where f′ changes its sign."""
         return () if self.flat else roots(self.slope, self.grid)
@@ -201,7 +249,7 @@ class Branch:
     def steepest_points(self) -> tuple[float, ...]:
         """Where f″ changes its sign."""
         second = sympy.diff(self.expression, VARIABLE, 2)
-        return roots(numeric(second, exact=not self.oscillating), self.grid) if second.has(VARIABLE) else ()
+        return roots(self._numeric(second, 2), self.grid) if second.has(VARIABLE) else ()
 
     def exact_points(self, order: int) -> tuple[sympy.Expr, ...]:
         """The roots of the derivative of this order that SymPy finds in its time, inside the interval."""
@@ -214,11 +262,58 @@ class Branch:
 
 
 def branches(activation: Activation) -> tuple[Branch, ...]:
-    """The branches of an activation at its default parameters, from left to right."""
-    at_default = {p.symbol: sympy.Rational(repr(p.default)) for p in activation.parameters}
-    return tuple(
+    """The branches of an activation at its default parameters, from left to right, as `cut` gives them."""
+    at_default = _at_default(activation)
+    parts = (
         Branch(*(sympy.sympify(e).xreplace(at_default) for e in (piece.expression, piece.lower, piece.upper)))
-        for piece in activation.pieces()
+        for piece in cut(activation)
+    )
+    return tuple(replace(part, at_right=value_at(activation, part.right)) for part in parts)
+
+
+def cut(activation: Activation) -> tuple[Piece, ...]:
+    """The pieces of an activation, cut too where a single point has a value of its own."""
+    at_default = _at_default(activation)
+    result = list(activation.pieces())
+    for seam in seams(activation.expression, at_default):
+        at = seam.xreplace(at_default)
+        for place, piece in enumerate(result):
+            expression, low, high = (
+                sympy.sympify(e).xreplace(at_default) for e in (piece.expression, piece.lower, piece.upper)
+            )
+            if float(low) < float(at) < float(high):
+                value, branch = value_at(activation, at), Branch(expression, low, high)
+                whole = agree(float(value), *branch.limits(at)) and agree(*branch.limits(at, 1))
+                if value is not sympy.nan and not whole:
+                    result[place : place + 1] = [replace(piece, upper=seam), replace(piece, lower=seam)]
+                break
+    return tuple(result)
+
+
+def _at_default(activation: Activation) -> dict[sympy.Symbol, sympy.Rational]:
+    return {p.symbol: sympy.Rational(repr(p.default)) for p in activation.parameters}
+
+
+def value_at(activation: Activation, at: sympy.Expr) -> sympy.Expr:
+    """The exact value at a point; `nan` where there is none that SymPy can tell."""
+    if not at.is_finite:
+        return sympy.nan
+    try:
+        value = branch_at(activation.concrete, at).subs(VARIABLE, at)
+    except (TypeError, ValueError):
+        return sympy.nan
+    return value if value.evalf().is_Float or value.is_Rational else sympy.nan
+
+
+def _number(expression: sympy.Expr) -> float:
+    value = expression.evalf()
+    return float(value) if value.is_Float or value.is_Rational or value.is_infinite else math.nan
+
+
+def agree(*values: float) -> bool:
+    """Whether finite numbers are the same but for rounding."""
+    return all(map(math.isfinite, values)) and max(values) - min(values) <= CLOSE * max(
+        1.0, *map(abs, values)
     )
 
 
@@ -262,9 +357,9 @@ def monotone(parts: Iterable[Branch]) -> tuple[MonotonePiece, ...]:
 
 
 def _meet(left: Branch, right: Branch) -> bool:
-    """Whether two neighbouring branches have one value at their seam."""
+    """Whether two neighbouring branches have one value at their seam, and the activation the same."""
     ends = float(one_sided(left, left.right, 0)), float(one_sided(right, left.right, 0))
-    return abs(ends[0] - ends[1]) <= CLOSE * max(1.0, *map(abs, ends))
+    return agree(*ends) and (left.at_right is sympy.nan or agree(*ends, float(left.at_right)))
 
 
 def _pieces(branch: Branch) -> list[MonotonePiece]:

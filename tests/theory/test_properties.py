@@ -424,3 +424,54 @@ def test_a_limit_is_believed_only_where_values_bear_it_out() -> None:
     found = eafo.properties("x*(erf(x*tanh(x)) + 1)")
     assert found.range != (0.0, 0.0)
     assert all(map(math.isnan, eafo.properties("sin(x)*sin(1.7*x)*x/(1 + abs(x))").range))
+
+
+@pytest.mark.parametrize(
+    ("formula", "jumps", "span"),
+    [
+        ("where(x == 0, 5, x)", (Jump(0.0, 0.0, 5.0), Jump(0.0, 5.0, 0.0)), (-INF, INF)),
+        ("where(x > 0, x, where(x < 0, -x, 3))", (Jump(0.0, 0.0, 3.0), Jump(0.0, 3.0, 0.0)), (0.0, INF)),
+        ("where(x == 0, 7, tanh(x)**2)", (Jump(0.0, 0.0, 7.0), Jump(0.0, 7.0, 0.0)), (0.0, 7.0)),
+        ("where(x > 0, 1, where(x < 0, -1, -4))", (Jump(0.0, -1.0, -4.0), Jump(0.0, -4.0, 1.0)), (-4.0, 1.0)),
+        ("where(x >= 0 and x <= 0, -2, abs(x))", (Jump(0.0, 0.0, -2.0), Jump(0.0, -2.0, 0.0)), (-2.0, INF)),
+        ("where(x != 2, x**2, 5)", (Jump(2.0, 4.0, 5.0), Jump(2.0, 5.0, 4.0)), (0.0, INF)),
+    ],
+)
+def test_the_value_of_a_single_point_is_a_jump(
+    formula: str, jumps: tuple[Jump, ...], span: tuple[float, float]
+) -> None:
+    found = of(formula)
+    assert found.jumps == jumps
+    assert not found.continuous
+    assert found.smoothness == -1
+    assert found.lipschitz == INF
+    assert not found.monotone
+    assert found.range == span
+
+
+def test_a_single_point_counts_for_fixed_points_and_the_identity() -> None:
+    found = of("where(x == 0, 5, x)")
+    assert found.identity == ((-INF, 0.0), (0.0, INF))
+    assert found.fixed_points == ()
+    assert of("where(x == 1, 0, x**2)").fixed_points == (0.0,)
+    assert str(of("where(x == sqrt(2), a, x**2); a=3").jumps[0].size) == "a - 2"
+
+
+def test_a_single_point_that_fills_a_hole_is_none() -> None:
+    assert of("where(x == 3, 9, x**2)").smoothness == INF
+    sinc = of("where(x == 0, 1, sin(x)/x)")
+    assert sinc.continuous
+    assert sinc.smoothness == INF
+    best = scipy.optimize.minimize_scalar(np.sinc, bounds=(1, 2), method="bounded")
+    assert sinc.range == pytest.approx((best.fun, 1.0), rel=1e-9)
+    # f′ is steepest where x² = 2 (1 − x cot x).
+    steepest = scipy.optimize.brentq(lambda t: t * t - 2 + 2 * t / math.tan(t), 1.5, 2.5)
+    slope = math.cos(steepest) / steepest - math.sin(steepest) / steepest**2
+    assert sinc.lipschitz == pytest.approx(-slope, rel=1e-12)
+    # 1/12 at 0, which differences of doubles lose.
+    bernoulli = of("where(x == 0, 1/2, 1/(exp(x) - 1) - 1/x + 1)")
+    assert bernoulli.lipschitz == pytest.approx(1 / 12, rel=1e-12)
+    assert [p.kind for p in bernoulli.pieces] == ["increasing"]
+    assert of("where(x == 0, 0, x/(1 + exp(1/x)))").kinks == (Kink(0.0, 1.0, 0.0),)
+    with pytest.raises(InputError, match="real and finite"):
+        of("sin(x)/x")
