@@ -58,9 +58,11 @@ def solve_tail(
             poor = ~((new >= a) & (new <= b)) | (np.abs(miss) > 0.6 * before[open_])
             new = np.where(poor, _middle(a, b), new)
             before[open_] = np.where(poor, np.inf, np.abs(miss))
-            at[open_] = np.where(miss == 0, x, new)
+            # At rounding's own size a step is poor, and x better than the middle.
+            settled = np.abs(miss) <= close[open_]
+            at[open_] = np.where(settled, x, new)
             tight = 4e-16 * np.maximum(np.abs(x), np.abs(new))
-            done = (np.abs(miss) <= close[open_]) | (np.abs(new - x) <= tight) | (b - a <= tight)
+            done = settled | (np.abs(new - x) <= tight) | (b - a <= tight)
             open_ = open_[~done]
     return at
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
+import numpy.typing as npt
 import scipy.integrate
 import scipy.special
 import sympy
@@ -101,15 +102,20 @@ def numeric(expression: sympy.Expr, *, exact: bool = True) -> Callable[[Any], An
 
     def function(x: Any) -> Any:
         with np.errstate(all="ignore"):
-            values = np.array(
-                np.broadcast_to(np.asarray(quick(np.asarray(x, np.float64)), np.float64), np.shape(x))
-            )
+            values = np.array(np.broadcast_to(_real(quick(np.asarray(x, np.float64))), np.shape(x)))
         bad = ~np.isfinite(values)
         if exact and bad.any():
             values[bad] = [precise(float(v)) for v in np.asarray(x)[bad]]
         return values[()]
 
     return function
+
+
+def _real(values: Any) -> npt.NDArray[np.float64]:
+    """The real values of a function that SciPy has for complex ones, as Lambert's W; NaN for what is not real."""
+    if not np.iscomplexobj(values):
+        return np.asarray(values, np.float64)
+    return np.where(np.abs(values.imag) <= 1e-12 * np.abs(values), values.real, np.nan)
 
 
 def integral(function: Callable[[Any], Any], ends: Sequence[float], accuracy: float = 1e-8) -> float:

@@ -174,6 +174,15 @@ def test_quantiles_invert(form: str, power: float) -> None:
         assert mass == pytest.approx(level, rel=2e-12 + 4 * grain)
 
 
+@pytest.mark.parametrize(
+    "form", ["0.5*normal(-1,1)+0.5*normal(1,1)", "0.2*cauchy+0.8*laplace(2,1)", "scipy.gamma(2.5)"]
+)
+def test_no_quantile_of_many_is_lost(form: str) -> None:
+    numbers, levels = laws.get(form).numeric, np.exp(-np.linspace(0.7, 20, 20_001))
+    np.testing.assert_allclose(numbers.sf(numbers.isf(levels)), levels, rtol=1e-11)
+    np.testing.assert_allclose(numbers.cdf(numbers.ppf(levels)), levels, rtol=1e-11)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     form=st.sampled_from(
