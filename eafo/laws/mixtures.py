@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import sympy
-from scipy import special
 
 from eafo.activation import VARIABLE
 from eafo.errors import InputError
@@ -129,7 +128,7 @@ def mixed(weights: Array, each: Sequence[Numbers]) -> Numbers:
         return np.stack([part.logpdf(x) + log for part, log in zip(each, logs, strict=True)])
 
     def log_density(x: Array) -> Array:
-        return special.logsumexp(log_parts(x), axis=0)
+        return np.logaddexp.reduce(log_parts(x), axis=0)
 
     def slope(x: Array) -> Array:
         parts = log_parts(x)
