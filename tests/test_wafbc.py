@@ -249,7 +249,17 @@ def test_a_far_location_overflows_nothing(form: str, given: dict, expected) -> N
     np.testing.assert_allclose(found, expected(u), rtol=1e-6)
 
 
-@pytest.mark.parametrize("form", ["scipy.pareto(2)", "scipy.lognorm(1)", "scipy.weibull_min(1.5)"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "scipy.pareto(2)",
+        "scipy.lognorm(1)",
+        "scipy.weibull_min(1.5)",
+        "0.5*scipy.pareto(2) + 0.5*normal",
+        "0.5*scipy.pareto(2) + 0.5*scipy.weibull_min(1.5)",
+        "0.5*uniform + 0.5*scipy.pareto(2)",
+    ],
+)
 @pytest.mark.parametrize("given", [{"bounds": (-1, 2)}, {"mean": 1}])
 def test_a_formula_that_turns_or_ends_outside_the_support(form: str, given: dict) -> None:
     """1 − 1/x² falls for x < 0, and log x has no value there: neither may be clipped at the support's end."""

@@ -19,7 +19,7 @@ from eafo.limits import within
 if TYPE_CHECKING:
     from eafo.laws.goodness import Fit
 
-__all__ = ["Law", "exact"]
+__all__ = ["Law", "exact", "increases"]
 
 x = VARIABLE
 _BLOCK = 65_536
@@ -42,6 +42,22 @@ def exact(value: Any) -> sympy.Expr:
     if not np.isfinite(number):
         raise InputError("a law's parameter must be finite", number)
     return sympy.Rational(repr(number))
+
+
+def increases(expression: sympy.Expr) -> bool:
+    """Whether a function provably increases on the whole line, with no pole or jump between two branches that do.
+
+    >>> increases(1 - sympy.exp(-x)), increases(1 - x**-2), increases(-1/x)
+    (True, False, False)
+    """
+    if expression.has(sympy.Piecewise, sympy.sign, sympy.tan):
+        return False
+    below = [
+        p.base
+        for p in expression.atoms(sympy.Pow)
+        if p.exp.is_nonnegative is not True and x in p.base.free_symbols
+    ]
+    return all(b.is_nonzero for b in below) and bool(sympy.diff(expression, x).is_nonnegative)
 
 
 @dataclass(frozen=True)
@@ -145,15 +161,28 @@ class Law:
     def cdf_everywhere(self) -> sympy.Expr | None:
         """F on the whole line: 0 below the support and 1 above it.
 
+        Where F's formula increases beyond the support too it is clipped, which needs no condition; else, where it turns or has no
+        value there, it ends in branches.
+
         >>> from eafo import laws
         >>> laws.get("uniform").cdf_everywhere()
         Max(0, Min(1, x/2 + 1/2))
+        >>> laws.get("scipy.pareto(2)").cdf_everywhere()
+        Piecewise((1 - 1/x**2, x > 1), (0, True))
         """
         if self.cdf is None or (self.lower.is_infinite and self.upper.is_infinite):
             return self.cdf
-        # F is increasing, and so is its continuation: clipping needs no condition.
-        clipped = self.cdf if self.upper.is_infinite else sympy.Min(1, self.cdf)
-        return clipped if self.lower.is_infinite else sympy.Max(0, clipped)
+        if increases(self.cdf):
+            clipped = self.cdf if self.upper.is_infinite else sympy.Min(1, self.cdf)
+            return clipped if self.lower.is_infinite else sympy.Max(0, clipped)
+        ended = self.cdf
+        if not self.lower.is_infinite:
+            ended = sympy.Piecewise((ended, x > self.lower), (0, True))
+        if not self.upper.is_infinite:
+            ended = sympy.Piecewise((1, x >= self.upper), (ended, True))
+        folded = sympy.piecewise_fold(ended)
+        # A mixture's branches may leave none between two of their ends.
+        return sympy.Piecewise(*((value, sympy.simplify(when)) for value, when in folded.args))
 
     @cached_property
     def numeric(self) -> Numbers:

@@ -30,6 +30,7 @@ from eafo.activation import VARIABLE
 from eafo.branching import branch_at
 from eafo.errors import InputError, RefusedError
 from eafo.laws import Law, Numbers
+from eafo.laws.law import increases
 from eafo.theory import maximum_entropy, rational, variation
 from eafo.theory.maximum_entropy import LEVEL, MaximumEntropy
 from eafo.theory.rational import Rational
@@ -123,9 +124,7 @@ def under_range(law: Law, lower: float, upper: float) -> Worst:
     wanted = target(_concrete(law).numeric, "range", lower, upper)
     closed = None
     if law.cdf is not None:
-        clipped = _increases(law.cdf)
-        general = A + B * law.cdf_everywhere()
-        closed = _range_in_closed_form(law, a, b, general, constants) if clipped else _between(law, a, b)
+        closed = _range_in_closed_form(law, a, b, A + B * law.cdf_everywhere(), constants)
     equation = sympy.Eq(left, C), A + B * sympy.Function("F")(VARIABLE), constants
     return _assembled(law, closed, _Problem(wanted, maximum_entropy.under_range(a, b), equation, (a, b)))
 
@@ -213,26 +212,16 @@ def _range_in_closed_form(
 ) -> sympy.Expr:
     expression = _expanded(general.subs(constants))
     if not expression.has(sympy.Max, sympy.Min):
-        return sympy.piecewise_fold(expression)
+        folded = sympy.piecewise_fold(expression)
+        return (
+            folded.func(*((_expanded(value), when) for value, when in folded.args))
+            if folded.is_Piecewise
+            else folded
+        )
     # The factor is taken inside, so that a line reads as a clipped line.
     inside = _expanded(a + (b - a) * law.cdf)
     inside = inside if law.lower.is_infinite else sympy.Max(a, inside)
     return inside if law.upper.is_infinite else sympy.Min(b, inside)
-
-
-def _increases(expression: sympy.Expr) -> bool:
-    """Whether it provably does on the whole line, beyond a law's support too."""
-    return bool(sympy.diff(expression, VARIABLE).is_nonnegative)
-
-
-def _between(law: Law, a: sympy.Expr, b: sympy.Expr) -> sympy.Expr:
-    """The form a + (b − a) F on the support, and its limits beyond: there F's formula may turn, or have no value."""
-    inside = _expanded(a + (b - a) * law.cdf)
-    if law.lower.is_finite:
-        inside = sympy.Piecewise((inside, sympy.Gt(VARIABLE, law.lower)), (a, True))
-    if law.upper.is_finite:
-        inside = sympy.Piecewise((b, sympy.Ge(VARIABLE, law.upper)), (inside, True))
-    return sympy.piecewise_fold(inside)
 
 
 def _mean_in_closed_form(law: Law, m: sympy.Expr) -> sympy.Expr | None:
@@ -253,7 +242,7 @@ def _mean_in_closed_form(law: Law, m: sympy.Expr) -> sympy.Expr | None:
     if law.lower.is_infinite:
         return expression
     # f(lower) = 0: where f increases beyond the support as well, clipping needs no condition.
-    return sympy.Max(0, expression) if _increases(expression) else _from(expression, law.lower)
+    return sympy.Max(0, expression) if increases(expression) else _from(expression, law.lower)
 
 
 def _expanded(expression: sympy.Expr) -> sympy.Expr:

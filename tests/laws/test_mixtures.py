@@ -10,6 +10,7 @@ import sympy
 from eafo import laws
 from eafo.activation import VARIABLE as x
 from eafo.errors import InputError
+from eafo.laws.law import increases
 
 TWO = "0.5*normal(-1, 1) + 0.5*normal(1, 1)"
 
@@ -140,3 +141,31 @@ def test_the_entropy_of_many_scales_is_that_of_a_sample() -> None:
 def test_weights_are_numbers(weight: object) -> None:
     with pytest.raises(InputError, match="a law's parameter must be"):
         laws.mixture([weight, 0.5], [laws.get("normal"), laws.get("cauchy")])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "scipy.pareto(2)",
+        "scipy.lognorm(1)",
+        "scipy.weibull_min(1.5)",
+        "0.5*scipy.pareto(2) + 0.5*normal",
+        "0.5*scipy.pareto(2) + 0.5*scipy.weibull_min(1.5)",
+        "0.5*uniform + 0.5*scipy.pareto(2)",
+        "0.5*uniform + 0.5*uniform(0, 3)",
+        "0.5*exponential + 0.5*half_normal",
+    ],
+)
+def test_the_distribution_function_holds_beyond_the_support(form: str) -> None:
+    """1 − 1/x² falls for x < 0, and log x has no value there: neither may be clipped at the support's end."""
+    law, points = laws.get(form), np.array([-1e6, -3.0, -1.0, -0.1, 0.3, 0.99, 1.01, 2.0, 3.5, 1e3])
+    everywhere = law.cdf_everywhere()
+    assert everywhere is not None
+    found = [float(everywhere.subs(x, sympy.Rational(repr(float(v)))).evalf(20)) for v in points]
+    np.testing.assert_allclose(found, law.numeric.cdf(points), atol=1e-14)
+
+
+def test_a_pole_ends_what_increases_on_both_sides() -> None:
+    assert not increases(sympy.exp(-1 / x))
+    assert increases(sympy.atan(x))
+    assert increases(1 / (1 + sympy.exp(-x)))
