@@ -100,7 +100,15 @@ def variations(u: np.ndarray, weights: np.ndarray, z: np.ndarray, constraint: st
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS)
-@pytest.mark.parametrize("form", ["logistic", "cauchy", "gumbel", "normal(1, 2)", "laplace"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        form
+        if form in ("logistic", "gumbel", "normal(1, 2)", "laplace")
+        else pytest.param(form, marks=pytest.mark.slow)
+        for form in FORMS
+    ],
+)
 def test_first_variations_that_keep_the_constraint_vanish(form: str, constraint: str) -> None:
     given, _ = CONSTRAINTS[constraint]
     u, weights = _nodes()
