@@ -23,10 +23,12 @@ from eafo.errors import RefusedError
 from eafo.laws import Law
 from eafo.limits import within
 from eafo.theory import properties
+from eafo.theory.quadrature import numeric
 
 __all__ = ["worst_law"]
 
 _SECONDS = 2.0
+_PROBES = np.linspace(-50.0, 50.0, 401)
 _LEVELS = np.array([0.25, 0.5, 0.75, 0.05, 0.9])
 
 
@@ -152,11 +154,18 @@ def _tidy(density: sympy.Expr) -> sympy.Expr:
         lambda e: e / (VARIABLE * sympy.sign(VARIABLE)) * sympy.Abs(VARIABLE),
     )
     # factor alone: simplify would open |x| into branches.
-    return (
+    tidy = (
         sympy.factor(sympy.together(short))
         if short.has(sympy.Abs)
         else within(_SECONDS, lambda: sympy.simplify(short), short)
     )
+    # With e^(−x²) before the bracket, e^(x²) stands inside it, and overflows.
+    opened = sympy.expand(tidy)
+    return opened if not _has_values(tidy) and _has_values(opened) else tidy
+
+
+def _has_values(density: sympy.Expr) -> bool:
+    return bool(np.all(np.isfinite(numeric(density, exact=False)(_PROBES))))
 
 
 def _recognised(

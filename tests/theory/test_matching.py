@@ -62,6 +62,16 @@ def test_there_and_back(activation, bounds):
     np.testing.assert_allclose(there(x), eafo.get(activation)(x), atol=2e-6)
 
 
+def test_a_density_of_several_exponentials_overflows_nothing():
+    law = worst_law("tanh(x) + 0.1*sin(x)*exp(-x**2)").numeric
+    x = np.array([-100.0, -27.5, -3.0, 0.0, 1.5, 40.0])
+    expected = (1 / np.cosh(x) ** 2 + 0.1 * np.exp(-(x**2)) * (np.cos(x) - 2 * x * np.sin(x))) / 2
+    np.testing.assert_allclose(law.pdf(x), expected, rtol=1e-12)
+    np.testing.assert_allclose(law.cdf(law.ppf([1e-30, 1e-5, 0.3, 0.9])), [1e-30, 1e-5, 0.3, 0.9], rtol=1e-9)
+    with pytest.raises(RefusedError, match="which decreases between -2.02672 and -0.999663"):
+        worst_law("tanh(x) + sin(x)*exp(-x**2)")
+
+
 @pytest.mark.parametrize("form", ["logistic(1, 2)", "cauchy", "gumbel(-1, 3)", "laplace", "uniform(0, 3)"])
 def test_back_and_there(form):
     law = worst_law(eafo.wafbc(form, bounds=(-2, 5)))
