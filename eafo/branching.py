@@ -148,7 +148,7 @@ def _roots(boundary: sympy.Expr) -> list[sympy.Expr]:
     """
     if VARIABLE not in boundary.free_symbols or boundary.is_positive or boundary.is_negative:
         return []
-    if boundary.has(sympy.sin, sympy.cos, sympy.tan):
+    if any(VARIABLE in wave.free_symbols for wave in boundary.atoms(sympy.sin, sympy.cos, sympy.tan)):
         raise _not_found(boundary)
     if boundary.is_Mul:
         return list(dict.fromkeys(itertools.chain(*map(_roots, boundary.args))))

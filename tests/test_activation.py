@@ -185,6 +185,7 @@ def test_the_derivative_of_a_long_name_has_a_name():
         ("abs(asinh(x**3 - 8)*atan(x))", [0.0, 2.0]),
         ("min(0, x**2 + x/(x**2 + 1))", [-0.6823278038280193, 0.0]),
         ("max(0, 1/(x - 3))", [3.0]),
+        ("max(0, sin(1)*x**2 - x)", [0.0, 1 / math.sin(1)]),
         ("max(x**2, exp(x))", [-0.7034674224983917]),
         ("max(0, x**2 - a); a=-1", []),
     ],
