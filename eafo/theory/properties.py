@@ -175,8 +175,13 @@ def _examine(act: Activation, law: Law) -> Properties:
 
 def _require_regular(act: Activation, branch: Branch) -> None:
     """Refuse a branch that is not real and finite inside its interval."""
+
     # A tower of powers has values whose digits alone fill the memory.
-    values = within(10 * SECONDS, lambda: branch.value(branch.grid), None)
+    def told(at: float) -> bool:
+        return within(SECONDS / 5, lambda: branch.value(at), None) is not None
+
+    known = told(max(branch.lower, -branch.reach)) and told(min(branch.upper, branch.reach))
+    values = within(10 * SECONDS, lambda: branch.value(branch.grid), None) if known else None
     if values is None:
         raise RefusedError(f"the properties of {act.name} need values that can be computed", "huge numbers")
     singular = [(p, agree(*limits)) for p, limits in branch.singular if branch.lower < p < branch.upper]

@@ -52,6 +52,10 @@ _WIDEST = 1e4
 _UNTOLD, _SMALL, _HALVINGS, _MOST_ADDED = 0.1, 1e-9, 40, 100_000
 #: Where the derivative is asked whether it still changes its sign.
 _FAR = (1e3, 1e4, 1e5)
+#: What SymPy writes by exponentials to solve an equation.
+_EXPONENTIAL = (sympy.exp, sympy.tanh, sympy.sinh, sympy.cosh, sympy.sin, sympy.cos, sympy.tan)
+#: The highest power of an exponential in an equation that SymPy is asked to solve.
+_HIGHEST_DEGREE = 100
 #: So near to a point where the formula has no value, but a limit, it is computed with so many digits.
 _NEAR, _DIGITS = 0.05, 50
 
@@ -254,11 +258,32 @@ class Branch:
     def exact_points(self, order: int) -> tuple[sympy.Expr, ...]:
         """The roots of the derivative of this order that SymPy finds in its time, inside the interval."""
         target = sympy.diff(self.expression, VARIABLE, order)
-        if not target.has(VARIABLE):
+        unit = _unit(target)
+        if not target.has(VARIABLE) or unit is None:
             return ()
-        found: list[Any] = within(_SECONDS_FOR_A_FORM, lambda: sympy.solve(target, VARIABLE), [])
-        real = (r for r in found if isinstance(r, sympy.Expr) and r.is_number and r.is_real)
+        scaled = target.subs(VARIABLE, VARIABLE / unit)
+        solutions: list[Any] = within(_SECONDS_FOR_A_FORM, lambda: sympy.solve(scaled, VARIABLE), [])
+        found = (s / unit for s in solutions if isinstance(s, sympy.Expr))
+        real = (r for r in found if r.is_number and r.is_real)
         return tuple(r for r in real if self.lower < float(r) < self.upper)
+
+
+def _unit(expression: sympy.Expr) -> sympy.Rational | None:
+    """The common divisor of what multiplies x in exponentials, 1 where there is none; None where SymPy should not solve it.
+
+    With a unit u SymPy solves polynomials in exp(u x), in C code that no time limit ends: their degree must be small.
+    """
+    factors: dict[sympy.Expr, list[sympy.Rational]] = {}
+    powers = [p.exp for p in expression.atoms(sympy.Pow) if p.base.is_number]
+    for argument in [*powers, *(f.args[0] for f in expression.atoms(*_EXPONENTIAL))]:
+        for term in sympy.Add.make_args(argument):
+            factor, rest = term.as_coeff_Mul()
+            factors.setdefault(rest, []).append(abs(factor))
+    units = {rest: sympy.gcd_list(of_rest) for rest, of_rest in factors.items() if rest != 1}
+    for rest, of_rest in factors.items():
+        if max(of_rest) > _HIGHEST_DEGREE * units.get(rest, 1):
+            return None
+    return units.get(VARIABLE, sympy.S.One)
 
 
 def branches(activation: Activation) -> tuple[Branch, ...]:

@@ -475,3 +475,21 @@ def test_a_single_point_that_fills_a_hole_is_none() -> None:
     assert of("where(x == 0, 0, x/(1 + exp(1/x)))").kinks == (Kink(0.0, 1.0, 0.0),)
     with pytest.raises(InputError, match="real and finite"):
         of("sin(x)/x")
+
+
+@pytest.mark.parametrize(
+    ("formula", "steepest"),
+    [
+        ("tanh(10000*x)", "10000"),
+        ("tanh(12345.678*x)", "6172839/500"),
+        ("sigmoid(10000*x)", "2500"),
+        # A polynomial of a degree that SymPy is not asked for.
+        ("tanh(x) + tanh(10000*x)", "None"),
+    ],
+)
+def test_exponentials_of_large_multiples(formula: str, steepest: str) -> None:
+    found = of(formula)
+    x = np.linspace(-1e-3, 1e-3, 400_001)
+    slopes = np.diff(eafo.get(formula)(x)) / np.diff(x)
+    assert found.lipschitz == pytest.approx(float(np.max(slopes)), rel=1e-4)
+    assert str(found.exact_lipschitz) == steepest
