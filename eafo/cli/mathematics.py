@@ -17,6 +17,8 @@ from eafo.cli.output import console, drawing, folded, note, paragraph, say, say_
 from eafo.errors import BuildError, InputError
 
 if TYPE_CHECKING:
+    from sympy import Expr
+
     from eafo.activation import Activation
     from eafo.derivation import Derivation
     from eafo.kernels import Verification
@@ -139,14 +141,14 @@ def wafbc(  # noqa: PLR0917 - the options of a command
         "mean": None if mean is None else _number(mean, "a mean", "--mean 1"),
         "variance": None if variance is None else _number(variance, "a variance", "--variance 1"),
     }
-    centre = _number(output_mean, "an output's mean", "--variance 1 --output-mean 0")
+    centre = float(_number(output_mean, "an output's mean", "--variance 1 --output-mean 0"))
     found = worst(law, ends, **moments, output_mean=centre)
     if as_json:
         say_json(
             {
                 "law": str(laws.get(law)),
-                "bounds": None if ends is None else list(ends),
-                **moments,
+                "bounds": None if ends is None else [float(end) for end in ends],
+                **{name: None if value is None else float(value) for name, value in moments.items()},
                 "output_mean": None if variance is None else centre,
                 "formula": str(found),
                 "latex": found.latex(),
@@ -164,13 +166,16 @@ def _numerical(steps: Sequence[str]) -> list[str]:
     return list(itertools.dropwhile(lambda step: not step.startswith("no closed form"), steps))
 
 
-def _number(text: str, what: str, example: str = "--bounds -1 1") -> float:
+def _number(text: str, what: str, example: str = "--bounds -1 1") -> Expr:
+    """The number as it is typed: π stays π."""
     from eafo import formula  # noqa: PLC0415 - as above
 
     try:
-        return float(formula.parse(text, {}))
+        number = formula.parse(text, {})
+        float(number)
     except (InputError, TypeError) as error:
         raise InputError(f"{what} must be a finite number", text, f"for example {example}") from error
+    return number
 
 
 def emit(

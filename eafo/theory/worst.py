@@ -12,7 +12,6 @@ exponential, f = −m log(1 − F); on the whole line with the variance σ² it 
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -93,8 +92,8 @@ class Worst:
     error: float
 
 
-def under_range(law: Law, lower: float, upper: float) -> Worst:
-    """The worst activation with f → `lower` on the left and f → `upper` on the right.
+def under_range(law: Law, lower: float | sympy.Expr, upper: float | sympy.Expr) -> Worst:
+    """The worst activation with f → `lower` on the left and f → `upper` on the right; SymPy's numbers stay exact.
 
     Raises:
         InputError: the bounds are not finite, or not in order.
@@ -104,12 +103,15 @@ def under_range(law: Law, lower: float, upper: float) -> Worst:
     1/(1 + exp(-x))
     >>> under_range(laws.get("normal"), -1, 1).expression
     erf(sqrt(2)*x/2)
+    >>> under_range(laws.get("cauchy"), -sympy.pi / 2, sympy.pi / 2).expression
+    atan(x)
     """
-    sized = all(math.isfinite(v) and (v == 0 or 1e-100 < abs(v) < 1e100) for v in (lower, upper))
-    if not sized or not lower < upper:
+    low, high = float(lower), float(upper)
+    sized = all(math.isfinite(v) and (v == 0 or 1e-100 < abs(v) < 1e100) for v in (low, high))
+    if not sized or not low < high:
         raise InputError(
             "the bounds must be two numbers, the lower one first, each 0 or between 1e-100 and 1e100 in size",
-            f"{lower:g} {upper:g}",
+            f"{low:g} {high:g}",
             "try --bounds 0 1",
         )
     f = sympy.Function("f")(VARIABLE)
@@ -121,7 +123,7 @@ def under_range(law: Law, lower: float, upper: float) -> Worst:
     a, b = _exact(lower), _exact(upper)
     # F runs from 0 to 1.
     constants = sympy.solve([A - a, A + B - b], [A, B], dict=True)[0]
-    wanted = target(_concrete(law).numeric, "range", lower, upper)
+    wanted = target(_concrete(law).numeric, "range", low, high)
     closed = None
     if law.cdf is not None:
         closed = _range_in_closed_form(law, a, b, A + B * law.cdf_everywhere(), constants)
@@ -129,8 +131,8 @@ def under_range(law: Law, lower: float, upper: float) -> Worst:
     return _assembled(law, closed, _Problem(wanted, maximum_entropy.under_range(a, b), equation, (a, b)))
 
 
-def under_mean(law: Law, mean: float) -> Worst:
-    """The worst activation of non-negative output with a mean: −m log(1 − F).
+def under_mean(law: Law, mean: float | sympy.Expr) -> Worst:
+    """The worst activation of non-negative output with a mean: −m log(1 − F); a number of SymPy's stays exact.
 
     Raises:
         InputError: the mean is not positive and finite.
@@ -146,8 +148,8 @@ def under_mean(law: Law, mean: float) -> Worst:
     return _assembled(law, closed, _Problem(wanted, output, _composed(output), (sympy.S.Zero, None)))
 
 
-def under_variance(law: Law, variance: float, output_mean: float = 0.0) -> Worst:
-    """The worst activation of output on the whole line with a variance: μ + σ Φ⁻¹(F).
+def under_variance(law: Law, variance: float | sympy.Expr, output_mean: float = 0.0) -> Worst:
+    """The worst activation of output on the whole line with a variance: μ + σ Φ⁻¹(F); a variance of SymPy's stays exact.
 
     Raises:
         InputError: the variance is not positive and finite, or the mean not finite.
@@ -420,16 +422,16 @@ def _composed(
     return equation, output.quantile.subs(LEVEL, F), output.multipliers
 
 
-def _positive(name: str, value: Any) -> sympy.Rational:
+def _positive(name: str, value: Any) -> sympy.Expr:
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
         raise InputError(f"the {name} must be a number", value) from error
     if not 1e-100 < number < 1e100:
         raise InputError(f"the {name} must be positive and finite", number, f"for example {name}=1")
-    return _exact(number)
+    return _exact(value)
 
 
-@functools.lru_cache(maxsize=64)
-def _exact(value: float) -> sympy.Rational:
-    return sympy.Rational(repr(float(value)))
+def _exact(value: float | sympy.Expr) -> sympy.Expr:
+    exact = isinstance(value, sympy.Expr) and not value.has(sympy.Float)
+    return value if exact else sympy.Rational(repr(float(value)))

@@ -160,6 +160,12 @@ def test_wafbc_refuses(eafo, arguments, message):
     assert message in ran.err
 
 
+def test_a_mean_and_a_variance_stay_exact(eafo):
+    assert eafo("wafbc", "logistic", "--mean", "pi").out == "pi*log(exp(x) + 1)\n"
+    found = eafo("wafbc", "normal", "--variance", "1/3", "--json").document
+    assert (found["formula"], found["variance"]) == ("sqrt(3)*x/3", 1 / 3)
+
+
 def test_wafbc_prints_the_formula(eafo):
     assert eafo("wafbc", "logistic").out == "1/(1 + exp(-x))\n"
 

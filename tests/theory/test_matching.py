@@ -68,7 +68,7 @@ def test_a_density_of_several_exponentials_overflows_nothing():
     expected = (1 / np.cosh(x) ** 2 + 0.1 * np.exp(-(x**2)) * (np.cos(x) - 2 * x * np.sin(x))) / 2
     np.testing.assert_allclose(law.pdf(x), expected, rtol=1e-12)
     np.testing.assert_allclose(law.cdf(law.ppf([1e-30, 1e-5, 0.3, 0.9])), [1e-30, 1e-5, 0.3, 0.9], rtol=1e-9)
-    with pytest.raises(RefusedError, match="which decreases between -2.02672 and -0.999663"):
+    with pytest.raises(RefusedError, match=r"which decreases between -2\.02672 and -0\.999663"):
         worst_law("tanh(x) + sin(x)*exp(-x**2)")
 
 

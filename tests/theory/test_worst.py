@@ -69,6 +69,13 @@ def test_constants_are_solved_not_typed() -> None:
     assert found.error < 1e-14
 
 
+def test_constants_of_sympy_stay_exact() -> None:
+    x = eafo.get("identity").expression
+    found = worst.under_range(laws.get("cauchy"), -sympy.pi / 2, sympy.pi / 2)
+    assert found.expression == sympy.atan(x)
+    assert worst.under_variance(laws.get("normal"), sympy.Rational(1, 3)).expression == x / sympy.sqrt(3)
+
+
 def test_every_step_is_told() -> None:
     steps = eafo.wafbc("logistic").provenance.steps
     assert "first integral" in steps[0]
