@@ -74,6 +74,9 @@ def _unknown() -> End:
 
 def _oscillation(expression: sympy.Expr, found: sympy.AccumBounds, sign: int) -> tuple[float, float]:
     """Bounds that are reached: those of one sine; those of several, taken one by one, are too wide."""
+    if any(end.has(sympy.AccumBounds) for end in found.args):
+        # SymPy leaves those of several sines one inside the other.
+        return math.nan, math.nan
     low, high = float(found.min), float(found.max)
     waves = expression.atoms(sympy.sin, sympy.cos, sympy.tan)
     far = numeric(expression, exact=False)(sign * (_FAR[1] + np.linspace(0.0, 100.0, 10_001)))

@@ -184,6 +184,12 @@ def _require_regular(act: Activation, branch: Branch) -> None:
     values = within(10 * SECONDS, lambda: branch.value(branch.grid), None) if known else None
     if values is None:
         raise RefusedError(f"the properties of {act.name} need values that can be computed", "huge numbers")
+    if branch.endless_at is not None:
+        raise RefusedError(
+            f"the properties of {act.name} need a function that turns finitely often near each point",
+            f"turns without end next to x = {branch.endless_at}",
+            "give it another formula there, as where(abs(x) > 0.01, …, 0) does near 0",
+        )
     singular = [(p, agree(*limits)) for p, limits in branch.singular if branch.lower < p < branch.upper]
     inside = [p for p, removable in singular if not removable]
     # A value of its own is a seam, unless it is the limit.

@@ -238,6 +238,16 @@ class Branch:
             return ()
         return tuple((p, self.limits(p)) for p in found if p.is_real and self.lower <= float(p) <= self.upper)
 
+    @cached_property
+    def endless_at(self) -> sympy.Expr | None:
+        """A point, inside or at an end, next to which a sine turns without end; None where SymPy finds none."""
+        for wave in self.expression.atoms(sympy.sin, sympy.cos):
+            for point, (before, after) in Branch(wave.args[0], self.left, self.right).singular:
+                sides = [before] * (point != self.left) + [after] * (point != self.right)
+                if any(map(math.isinf, sides)):
+                    return point
+        return None
+
     def limits(self, at: sympy.Expr, order: int = 0) -> tuple[float, float]:
         """The limits of a derivative of the formula from the left and from the right; `nan` where there is none."""
         sides = Branch(self.expression, -sympy.oo, at), Branch(self.expression, at, sympy.oo)
@@ -332,7 +342,8 @@ def value_at(activation: Activation, at: sympy.Expr) -> sympy.Expr:
 
 def _number(expression: sympy.Expr) -> float:
     value = expression.evalf()
-    return float(value) if value.is_Float or value.is_Rational or value.is_infinite else math.nan
+    known = value.is_Float or value.is_Rational or value in (sympy.oo, -sympy.oo)
+    return float(value) if known else math.nan
 
 
 def agree(*values: float) -> bool:

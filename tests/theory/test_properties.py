@@ -493,3 +493,30 @@ def test_exponentials_of_large_multiples(formula: str, steepest: str) -> None:
     slopes = np.diff(eafo.get(formula)(x)) / np.diff(x)
     assert found.lipschitz == pytest.approx(float(np.max(slopes)), rel=1e-4)
     assert str(found.exact_lipschitz) == steepest
+
+
+def test_several_waves_have_no_known_range() -> None:
+    found = of("sin(x) + sin(sqrt(2)*x)")
+    assert found.endless == (True, True)
+    assert all(map(math.isnan, (*found.range, *found.limits, found.lipschitz)))
+    assert found.growth == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "where(x > 0, x*sin(1/x), 0)",
+        "where(x == 0, 0, x**4*cos(1/x**2))",
+        "where(x > 0, x*sin(log(x)), 0)",
+    ],
+)
+def test_turns_without_end_next_to_a_point_are_refused(formula: str) -> None:
+    message = (
+        r"turns finitely often near each point, but got 'turns without end next to x = 0'; give it another"
+    )
+    with pytest.raises(InputError, match=message):
+        eafo.properties(formula)
+
+
+def test_a_wave_of_a_bounded_argument_is_not_refused() -> None:
+    assert of("where(x > 0, sin(sin(x)/x), 1)").jumps == (Jump(0.0, 1.0, pytest.approx(math.sin(1))),)
