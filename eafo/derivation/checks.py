@@ -110,7 +110,7 @@ def both_entropies(found: Correction) -> str:
         return f"{text} = {identity:.9f}; {_by_spacings(found, identity)}"
     if abs(functional - identity) > _AGREEMENT * max(1.0, abs(identity)):
         raise QuadratureError("both routes to the entropy must agree", f"{identity} and {functional}")
-    return f"{text} = {identity:.9f}; −∫ q log q dz = {functional:.9f}"
+    return f"{text} = {identity:.9f}; −∫ q log q dz = {functional:.6f}"
 
 
 def _by_spacings(found: Correction, identity: float) -> str:
