@@ -278,6 +278,26 @@ def test_a_formula_that_turns_or_ends_outside_the_support(form: str, given: dict
     assert np.all(act.diff()(x) >= 0)
 
 
+@pytest.mark.parametrize(
+    ("form", "given"),
+    [
+        ("scipy.gamma(0.5)", {"mean": 1}),
+        ("scipy.lognorm(1)", {"variance": 1}),
+        ("student_t(0.5)", {"mean": 1}),
+        ("laplace", {"variance": 1}),
+    ],
+)
+def test_rational_pieces_keep_their_digits_in_single_precision(form: str, given: dict) -> None:
+    """An x far smaller than its piece must not be lost in the piece's own variable."""
+    torch = pytest.importorskip("torch")
+    act, numbers = eafo.wafbc(form, **given), laws.get(form).numeric
+    levels = np.geomspace(1e-3, 0.5, 500)
+    x = np.concatenate([numbers.ppf(levels), numbers.isf(levels)]).astype(np.float32)
+    found = eafo.nn.Module(act)(torch.from_numpy(x)).detach().numpy()
+    expected = act(x.astype(np.float64))
+    assert np.max(np.abs(found - expected) / np.maximum(1, np.abs(expected))) < 3e-6
+
+
 def test_a_closed_form_beyond_the_formula_language_is_none() -> None:
     act = eafo.wafbc("scipy.beta(2, 2)", (0, 1))
     np.testing.assert_allclose(
