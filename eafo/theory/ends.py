@@ -47,7 +47,11 @@ def at_infinity(branch: Branch, sign: int, order: int = 0, *, over_x: bool = Fal
     expression = sympy.diff(branch.expression, VARIABLE, order)
     if over_x:
         expression /= VARIABLE
-    found = within(SECONDS, lambda: sympy.limit(expression, VARIABLE, sign * sympy.oo), sympy.nan)
+    try:
+        found = within(SECONDS, lambda: sympy.limit(expression, VARIABLE, sign * sympy.oo), sympy.nan)
+    except (TypeError, ValueError):
+        # SymPy stumbles over a sine beside exponentials.
+        found = sympy.nan
     if found.has(sympy.AccumBounds):
         # SymPy leaves oo·sign(AccumBounds(−1, 1)) as it is.
         whole = sympy.AccumBounds(-sympy.oo, sympy.oo)

@@ -202,6 +202,13 @@ def _require_regular(act: Activation, branch: Branch) -> None:
         elif missing.size and not branch.expression.has(sympy.tan):
             where = f"values that are not real, as at x = {missing[np.argmin(np.abs(missing))]:.6g}"
         raise RefusedError(f"the properties of {act.name} need a function that is real and finite", where)
+    unknown = branch.grid[np.isnan(branch.slope(branch.grid))] if branch.oscillating else np.empty(0)
+    if unknown.size:
+        raise RefusedError(
+            f"the properties of {act.name} need slopes that double precision can tell beside a sine",
+            f"none at x = {unknown[np.argmin(np.abs(unknown))]:.6g}",
+            "use exponentials of smaller multiples of x",
+        )
 
 
 def _parity(act: Activation, parts: Sequence[Branch]) -> str:
@@ -250,7 +257,11 @@ def _meets_the_diagonal(part: Branch, sign: int) -> bool:
 
 
 def _notes(parts: Sequence[Branch], limits: tuple[End, End], endless: tuple[bool, bool]) -> list[str]:
-    notes: list[str] = []
+    notes = [
+        f"turns at which f′ is smaller than 10⁻¹⁴, as near x = {part.lost_turn:.3g}, are not listed"
+        for part in parts
+        if not math.isnan(part.lost_turn)
+    ]
     for part, end, without_end, where in zip(
         (parts[0], parts[-1]), limits, endless, ("−∞", "+∞"), strict=True
     ):

@@ -260,6 +260,24 @@ class Branch:
         return () if self.flat else roots(self.slope, self.grid)
 
     @cached_property
+    def lost_turn(self) -> float:
+        """The point next to 0 where f′ of an oscillating branch changes its sign within rounding of zero; `nan` where there is none.
+
+        Such a turn is in no list: of other branches it would be rounding.
+        """
+        if not self.oscillating:
+            return math.nan
+        x, slopes = self.grid, self.slope(self.grid)
+        told = np.isfinite(slopes) & (slopes != 0)
+        x, slopes = x[told], slopes[told]
+        changes = np.nonzero(np.sign(slopes[:-1]) != np.sign(slopes[1:]))[0]
+        sizes = np.maximum(np.abs(slopes[changes]), np.abs(slopes[changes + 1]))
+        lost = x[changes][sizes <= _ROUNDING * np.maximum(1.0, np.abs(x[changes]))]
+        if changes.size <= len(self.turning_points) or not lost.size:
+            return math.nan
+        return float(lost[np.argmin(np.abs(lost))])
+
+    @cached_property
     def steepest_points(self) -> tuple[float, ...]:
         """Where f″ changes its sign."""
         second = sympy.diff(self.expression, VARIABLE, 2)
@@ -370,7 +388,10 @@ def roots(function: Callable[[Any], Any], x: FloatArray) -> tuple[float, ...]:
     x, signs = x[clear], np.sign(values[clear])
     changes = np.nonzero(signs[:-1] * signs[1:] < 0)[0]
     found = (
-        scipy.optimize.brentq(lambda t: float(function(t)), x[i], x[i + 1], xtol=1e-14, rtol=1e-14)
+        # At a multiple root the method needs many more steps than its 100.
+        scipy.optimize.brentq(
+            lambda t: float(function(t)), x[i], x[i + 1], xtol=1e-14, rtol=1e-14, maxiter=10_000
+        )
         for i in changes
     )
     return tuple(0.0 if abs(root) < CLOSE else float(root) for root in found)

@@ -399,6 +399,7 @@ def test_other_parameters(epsilon: float, alpha: float) -> None:
         ("tan(x)", "but got 'the poles of a tangent'"),
         ("max(0, sin(x))", "finitely many"),
         ("max(x, tanh(x))", "finitely many"),
+        ("sin(x)*sigmoid(5000*x + 1)", "slopes that double precision can tell"),
     ],
 )
 def test_what_cannot_be_told_is_refused(formula: str, message: str) -> None:
@@ -520,3 +521,19 @@ def test_turns_without_end_next_to_a_point_are_refused(formula: str) -> None:
 
 def test_a_wave_of_a_bounded_argument_is_not_refused() -> None:
     assert of("where(x > 0, sin(sin(x)/x), 1)").jumps == (Jump(0.0, 1.0, pytest.approx(math.sin(1))),)
+
+
+def test_turns_within_rounding_of_zero_are_noted() -> None:
+    # f′ = (cos x − 2x sin x) e^(−x²) vanishes near 2π, where e^(−x²) is 10⁻¹⁸.
+    assert "as near x = 6.36, are not listed" in of("sin(x)*exp(-x**2)").notes[0]
+    assert "as near x = 25.9, are not listed" in of("where(x > 0, sin(x)*exp(-x), x)").notes[0]
+    for name in ("sin", "sinerelu", "srelu", "x + sin(x)", "10*sin(50*x)", "tanh(1000*x)"):
+        assert not any("10⁻¹⁴" in note for note in of(name).notes)
+
+
+def test_multiple_roots_and_limits_that_sympy_stumbles_over() -> None:
+    turns = [p.upper for p in of("sin(x)**4").pieces if 0 <= p.upper < 7]
+    assert turns == pytest.approx([k * math.pi / 2 for k in range(5)], abs=1e-4)
+    found = of("sin(x)*sigmoid(x)")
+    assert found.limits[0] == 0.0
+    assert math.isnan(found.limits[1])
