@@ -121,8 +121,9 @@ def of(activation: ActivationLike, law: LawLike = "normal") -> Properties:
         law: any form of a law, for the sparsity and the saturation.
 
     Raises:
-        InputError: no such activation or law.
-        RefusedError: the function has a pole, is not real everywhere, or has seams that SymPy does not find.
+        InputError: no such activation or law, or seams that are not found.
+        RefusedError: the function has a pole, is not real everywhere, turns without end next to a point, or has values or slopes that
+            cannot be computed.
 
     >>> of("sinerelu").jumps
     (Jump(x=0.0, left=-0.0025, right=0.0),)
