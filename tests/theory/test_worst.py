@@ -13,6 +13,7 @@ import eafo
 from eafo import laws
 from eafo.errors import InputError
 from eafo.theory import worst
+from eafo.theory.worst_numeric import TOLERANCE
 
 FORMS = [
     *laws.names(),
@@ -90,7 +91,7 @@ def test_a_measured_law_of_many_features_gets_a_coarser_formula() -> None:
     found = worst.under_range(measured, 0, 1)
     assert found.approximation is not None
     # No formula of readable length reaches 1e-6; the one that is found says how far it comes.
-    assert worst.TOLERANCE < found.error < 20 * worst.TOLERANCE
+    assert TOLERANCE < found.error < 20 * TOLERANCE
     assert len(str(found.expression)) < 4000
     points = measured.numeric.ppf(np.linspace(1e-4, 1 - 1e-4, 1001))
     made = eafo.wafbc(measured)
