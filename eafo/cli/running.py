@@ -75,7 +75,8 @@ def _report(error: BaseException) -> int:
 
 def _usage_line(message: str) -> str:
     """A message of the argument parser, with the way to the help behind it."""
-    text = one_line(message).rstrip(".")
+    # The parser puts the kind of its own error before what was wrong.
+    text = one_line(message).replace(": Value error, ", ": ").rstrip(".")
     return f"{text[:1].lower()}{text[1:]}; see `eafo --help`"
 
 

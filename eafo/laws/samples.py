@@ -217,8 +217,11 @@ def _array(values: Any) -> npt.NDArray[Any]:
 
 def _file(path: Path) -> Iterator[Array]:
     remedy = "a sample's file is .npy, or .csv or .txt with numbers alone"
-    if not path.is_file():
+    if not path.exists():
         raise InputError("a sample's file must exist", str(path), remedy)
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "no plain file"
+        raise InputError("a sample must be read from a plain file", f"{path}, which is {kind}", remedy)
     if path.suffix.lower() not in _SUFFIXES:
         raise InputError(f"a sample's file must end in {', '.join(_SUFFIXES)}", str(path))
     try:

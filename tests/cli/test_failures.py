@@ -55,6 +55,10 @@ bases = ["relu"]
         (["nosuch"], "no such command 'nosuch'"),
         (["derive"], "missing argument 'base'"),
         (["derive", "relu", "--nosuch"], "no such option: --nosuch"),
+        (
+            ["derive", "relu", "--metric", "foo"],
+            "invalid value for '--metric': 'foo' is not one of 'output', ",
+        ),
         (["compare", "relu", "--seeds", "many"], "--seeds"),
     ],
 )
@@ -93,6 +97,14 @@ def test_a_missing_data_set_is_one_line_and_status_2(eafo, tmp_path, monkeypatch
     assert (ran.status, ran.out) == (2, "")
     assert re.fullmatch(r"eafo: [^\n]+\n", ran.err), ran.err
     assert str(tmp_path / "mnist") in ran.err
+
+
+def test_a_folder_is_no_sample(eafo, tmp_path):
+    (tmp_path / "samples.npy").mkdir()
+    ran = eafo("derive", "relu", "--law", "samples.npy")
+    assert (ran.status, ran.out) == (2, "")
+    assert "a plain file, but got 'samples.npy, which is a folder'" in ran.err
+    assert "must exist, but got 'nosuch.npy'" in eafo("derive", "relu", "--law", "nosuch.npy").err
 
 
 def test_control_characters_never_reach_the_terminal(eafo):
