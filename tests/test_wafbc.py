@@ -362,3 +362,10 @@ def test_rational_pieces_compile_as_any_other(form: str) -> None:
         assert (slope > 0).all()
         order = torch.argsort(x.detach())
         assert (torch.diff(y.detach()[order]) >= 0).all()
+
+
+def test_bounds_of_sympy_stay_exact() -> None:
+    act = eafo.wafbc("cauchy", bounds=(-sympy.pi / 2, sympy.pi / 2))
+    assert act.name == "arctan"
+    assert "bounds -pi/2 and pi/2: A = -pi/2, B = pi" in act.provenance.steps
+    assert str(eafo.wafbc("cauchy", bounds=(0, sympy.Rational(1, 3)))) == "atan(x)/(3*pi) + 1/6"

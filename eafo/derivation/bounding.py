@@ -38,7 +38,8 @@ def wafbc(
 
     Args:
         law: any form of a law. Its symbols become parameters: positive ones start at 1, others at 0.
-        bounds: (a, b), the limits of the activation on the left and on the right; (0, 1) where no constraint is given.
+        bounds: (a, b), the limits of the activation on the left and on the right; (0, 1) where no constraint is given. SymPy's
+            numbers stay exact, here and below.
         mean: the mean of a non-negative output, positive.
         variance: the variance of the output, positive.
         output_mean: the mean that goes with the variance.
@@ -71,7 +72,8 @@ def wafbc(
     else:
         lower, upper = _bounds((0.0, 1.0) if bounds is None else bounds)
         found = worst.under_range(input_law, lower, upper)
-        setting, label = f"on ({lower:g}, {upper:g})", f"[{lower:g}, {upper:g}]"
+        shown = f"{_shown(lower)}, {_shown(upper)}"
+        setting, label = f"on ({shown})", f"[{shown}]"
         steps = _first_integral(input_law, found, lower, upper)
         setting = f"{setting}, {PAPER}, eq. 5"
     return _activation(input_law, found, (setting, label), steps)
@@ -107,13 +109,13 @@ def _parameters(law: Law, expression: sympy.Expr) -> tuple[Parameter, ...]:
     )
 
 
-def _first_integral(law: Law, found: Worst, lower: float, upper: float) -> tuple[str, ...]:
+def _first_integral(law: Law, found: Worst, lower: Any, upper: Any) -> tuple[str, ...]:
     constants = ", ".join(f"{k} = {rendering.text(v)}" for k, v in found.constants.items())
     return (
         f"first integral p(y) y′ = C, with y = f⁻¹: {rendering.text(found.differential)}",
         f"integrated: f(x) = {rendering.text(found.general_solution)}, F the distribution function of {law}",
-        f"bounds {lower:g} and {upper:g}: {constants}",
-        *_result(law, found, f"{lower:g} + {upper - lower:g} F(x)"),
+        f"bounds {_shown(lower)} and {_shown(upper)}: {constants}",
+        *_result(law, found, f"{_shown(lower)} + {_shown(upper - lower)} F(x)"),
     )
 
 
@@ -148,12 +150,20 @@ def _result(law: Law, found: Worst, right: str) -> tuple[str, ...]:
     )
 
 
-def _bounds(bounds: Any) -> tuple[float, float]:
+def _bounds(bounds: Any) -> tuple[Any, Any]:
+    """Numbers, SymPy's as they are: π stays π."""
     try:
-        lower, upper = (float(b) for b in bounds)
+        low, high = (float(b) for b in bounds)
     except (TypeError, ValueError) as error:
         raise InputError("the bounds must be two numbers", bounds, "for example bounds=(0, 1)") from error
+    lower, upper = (
+        b if isinstance(b, sympy.Expr) else number for b, number in zip(bounds, (low, high), strict=True)
+    )
     return lower, upper
+
+
+def _shown(number: Any) -> str:
+    return rendering.text(number) if isinstance(number, sympy.Expr) else f"{number:g}"
 
 
 def _number(value: Any) -> float:

@@ -166,6 +166,11 @@ def test_a_mean_and_a_variance_stay_exact(eafo):
     assert (found["formula"], found["variance"]) == ("sqrt(3)*x/3", 1 / 3)
 
 
+def test_bounds_stay_exact(eafo):
+    assert eafo("wafbc", "cauchy", "--bounds", "-pi/2", "pi/2").out == "atan(x)\n"
+    assert eafo("wafbc", "cauchy", "--bounds", "-1/3", "2/3").out == "atan(x)/pi + 1/6\n"
+
+
 def test_wafbc_prints_the_formula(eafo):
     assert eafo("wafbc", "logistic").out == "1/(1 + exp(-x))\n"
 
