@@ -75,9 +75,21 @@ def push_forward(
     low, high = np.minimum(left, right)[kept], np.maximum(left, right)[kept]
     ends = np.concatenate([low, high])
     order = np.argsort(ends, kind="stable")
-    # What is small beside a fold would be lost in the sum: long doubles.
-    total = np.cumsum(np.concatenate([height, -height])[order].astype(np.longdouble)).astype(np.float64)
-    return PushForward(ends[order], np.maximum(total[:-1], 0.0), float(weight[atoms].sum()))
+    total = sum(_stacked(height, band, order) for band in _bands(height))
+    return PushForward(ends[order], total[:-1], float(weight[atoms].sum()))
+
+
+def _bands(height: FloatArray) -> list[npt.NDArray[np.bool_]]:
+    """Segments of like height: beside a fold's, what is small would be lost in one sum."""
+    decades = np.floor(np.log10(height) / 6)
+    return [decades == d for d in np.unique(decades)]
+
+
+def _stacked(height: FloatArray, band: npt.NDArray[np.bool_], order: npt.NDArray[np.intp]) -> FloatArray:
+    """The sum of the heights of a band's segments over every breakpoint, 0 where none lies."""
+    here = np.where(band, height, 0.0)
+    total = np.cumsum(np.concatenate([here, -here])[order].astype(np.longdouble)).astype(np.float64)
+    return np.where(total < 0.5 * height[band].min(), 0.0, total)
 
 
 def grid(law: Numbers, cuts: tuple[float, ...] = (), size: int = 40_000) -> tuple[FloatArray, FloatArray]:
