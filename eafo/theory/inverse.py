@@ -41,6 +41,7 @@ from eafo.catalog import ActivationLike
 from eafo.errors import InputError, RefusedError
 from eafo.limits import within
 from eafo.theory import shape
+from eafo.theory.monotonicity import monotone
 from eafo.theory.variation import Z
 
 __all__ = ["Inverse", "closed_form", "newton", "of", "series"]
@@ -345,7 +346,7 @@ def of(activation: ActivationLike, near: float = 1.0) -> Inverse:
     if not math.isfinite(near):
         raise InputError("a stretch is chosen by a finite point inside it", near)
     parts = shape.branches(found)
-    stretch = next((p for p in shape.monotone(parts) if p.lower <= near < p.upper), None)
+    stretch = next((p for p in monotone(parts) if p.lower <= near < p.upper), None)
     if stretch is None or stretch.kind == "flat":
         raise RefusedError(
             f"{found.name} has no inverse around x = {near:g}, where it is flat",

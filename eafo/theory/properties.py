@@ -24,16 +24,15 @@ from eafo.laws import Law, LawLike
 from eafo.limits import within
 from eafo.theory.ends import End, at_infinity
 from eafo.theory.extremes import span, steepness
+from eafo.theory.monotonicity import MonotonePiece, monotone
 from eafo.theory.quadrature import numeric
 from eafo.theory.seams import Jump, Kink, meetings
 from eafo.theory.shape import (
     CLOSE,
     SECONDS,
     Branch,
-    MonotonePiece,
     agree,
     branches,
-    monotone,
     one_sided,
     roots,
 )

@@ -1,13 +1,12 @@
 """The shape of an activation: its branches as numbers, where they turn, how steep they are, how they end.
 
 Turning points are bracketed on a grid that is uniform to ±100, geometric to ±10⁴, and finer where the function is steep, and
-refined; where SymPy finds the same points in closed form within its time, the values there are exact as well. A branch with a sine is searched within ±100 alone, or
-10 periods where they are longer.
+refined; where SymPy finds the same points in closed form within its time, the values there are exact as well. A branch with a
+sine is searched within ±100 alone, or 10 periods where they are longer.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -29,12 +28,10 @@ __all__ = [
     "CLOSE",
     "SECONDS",
     "Branch",
-    "MonotonePiece",
     "agree",
     "branches",
     "cut",
     "exact_form",
-    "monotone",
     "one_sided",
     "roots",
     "value_at",
@@ -60,15 +57,6 @@ _HIGHEST_DEGREE = 100
 _NEAR, _DIGITS = 0.05, 50
 
 FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class MonotonePiece:
-    """An interval on which the function is ``"increasing"``, ``"decreasing"`` or ``"flat"``."""
-
-    lower: float
-    upper: float
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -395,43 +383,6 @@ def roots(function: Callable[[Any], Any], x: FloatArray) -> tuple[float, ...]:
         for i in changes
     )
     return tuple(0.0 if abs(root) < CLOSE else float(root) for root in found)
-
-
-def monotone(parts: Iterable[Branch]) -> tuple[MonotonePiece, ...]:
-    """The monotone pieces from left to right, cut at jumps; where they follow one another without end, those inside the reach."""
-    found: list[MonotonePiece] = []
-    before: Branch | None = None
-    for branch in parts:
-        joined = before is not None and _meet(before, branch)
-        for piece in _pieces(branch):
-            if joined and found[-1].kind == piece.kind:
-                found[-1] = MonotonePiece(found[-1].lower, piece.upper, piece.kind)
-            else:
-                found.append(piece)
-            joined = True
-        before = branch
-    return tuple(found)
-
-
-def _meet(left: Branch, right: Branch) -> bool:
-    """Whether two neighbouring branches have one value at their seam, and the activation the same."""
-    ends = float(one_sided(left, left.right, 0)), float(one_sided(right, left.right, 0))
-    return agree(*ends) and (left.at_right is sympy.nan or agree(*ends, float(left.at_right)))
-
-
-def _pieces(branch: Branch) -> list[MonotonePiece]:
-    if branch.flat:
-        return [MonotonePiece(branch.lower, branch.upper, "flat")]
-    inner = branch.turning_points
-    left = [] if branch.endless(-1) else [branch.lower]
-    right = [] if branch.endless(1) else [branch.upper]
-    result: list[MonotonePiece] = []
-    for low, high in itertools.pairwise([*left, *inner, *right]):
-        slopes = branch.slope(branch.grid[(branch.grid > low) & (branch.grid < high)])
-        # The steepest point decides: where f is flat to rounding the sign says nothing.
-        rising = slopes.size == 0 or float(slopes[np.argmax(np.abs(slopes))]) >= 0
-        result.append(MonotonePiece(low, high, "increasing" if rising else "decreasing"))
-    return result
 
 
 def exact_form(number: float, candidates: Iterable[sympy.Expr]) -> sympy.Expr | None:
