@@ -78,13 +78,20 @@ def _right(law: Numbers, start: float, period: float) -> Numbers:
 
     def from_above(level: FloatArray) -> FloatArray:
         u = np.asarray(level, np.float64)
-        found = np.array(np.broadcast_to(law.isf(u), u.shape), np.float64)
-        inside = u < tail
+        found, inside = np.empty(u.shape), u < tail
+        found[~inside] = law.isf(u[~inside])
         if inside.any():
             index = np.searchsorted(masses, u[inside])
             low = end - grid[np.minimum(index + 1, grid.size - 1)]
             high = end - grid[np.maximum(index - 2, 0)]
             found[inside] = solve_tail(u[inside], above, log_density, low, high, rising=False)
+        return found
+
+    def from_below(level: FloatArray) -> FloatArray:
+        u = np.asarray(level, np.float64)
+        found, beyond = np.empty(u.shape), u >= 1 - tail
+        found[~beyond] = law.ppf(u[~beyond])
+        found[beyond] = from_above(1 - u[beyond])
         return found
 
     def unknown() -> tuple[float, float]:
@@ -95,7 +102,7 @@ def _right(law: Numbers, start: float, period: float) -> Numbers:
         slope=score,
         below=lambda x: np.where(x > start, 1 - above(x), law.cdf(x)),
         above=above,
-        from_below=lambda u: np.where(u < 1 - tail, law.ppf(u), from_above(1 - u)),
+        from_below=from_below,
         from_above=from_above,
         entropy_with_error=unknown,
         lower=law.lower,

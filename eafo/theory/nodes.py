@@ -23,6 +23,7 @@ __all__ = ["Mean", "Nodes", "between"]
 FloatArray = npt.NDArray[np.float64]
 
 _PANELS = (np.log(2.0), 1.3, 2.2, 3.5, 5.5, 9.0, 15.0, 26.0, 50.0, 120.0, 300.0)
+_PANEL_ENDS = np.array(_PANELS)
 #: Under a heavy tail a panel is cut here too, so that what happens at the scale of 1 is seen.
 _NEAR = np.linspace(-9.0, 9.0, 13)
 #: A convergent integral has nothing left so far out: e^{−120} of the probability.
@@ -121,6 +122,12 @@ def _width(law: Numbers) -> float:
     return float(law.isf(0.25) - law.ppf(0.25))
 
 
+@functools.lru_cache(maxsize=64)
+def _at_panels(law: Numbers, below: bool) -> FloatArray:
+    """The points between the panels of one side, from the median on."""
+    return np.asarray((law.ppf if below else law.isf)(np.exp(-_PANEL_ENDS)), np.float64)
+
+
 def _side(
     law: Numbers, lower: float, upper: float, *, below: bool
 ) -> list[tuple[FloatArray, FloatArray, FloatArray, npt.NDArray[np.bool_]]]:
@@ -132,8 +139,10 @@ def _side(
     last = min(last, _PANELS[-1])
     if not first < last:
         return []
-    cuts = np.array([first, *(p for p in _PANELS if first < p < last), last])
-    at = np.asarray(quantile(np.exp(-cuts)), np.float64)
+    inner = (first < _PANEL_ENDS) & (last > _PANEL_ENDS)
+    cuts = np.array([first, *_PANEL_ENDS[inner], last])
+    known = _at_panels(law, below)
+    at = np.clip([lower, *known[inner], upper], *sorted((known[0], known[-1])))
     wide = [
         x
         for a, b in itertools.pairwise(np.sort(np.clip(at, -_NEAR[-1], _NEAR[-1])))
