@@ -98,10 +98,15 @@ class Numbers:
         x = np.asarray(points, np.float64)
         with np.errstate(all="ignore"):
             values = np.broadcast_to(function(x), x.shape)
-            # An infinity lies outside every support, whatever a formula makes of it.
-            values = np.where((x < self.lower) | (x == -np.inf), low, values)
-            values = np.where((x > self.upper) | (x == np.inf), high, values)
-        return np.where(np.isnan(x), np.nan, values)[()]
+            if self.lower > -np.inf:
+                values = np.where(x < self.lower, low, values)
+            if self.upper < np.inf:
+                values = np.where(x > self.upper, high, values)
+            if not np.isfinite(x).all():
+                # An infinity lies outside every support, whatever a formula makes of it.
+                values = np.where(x == -np.inf, low, np.where(x == np.inf, high, values))
+                values = np.where(np.isnan(x), np.nan, values)
+        return values[()]
 
     def _at_levels(self, function: Function, levels: npt.ArrayLike, at_zero: float, at_one: float) -> Array:
         u = np.asarray(levels, np.float64)
