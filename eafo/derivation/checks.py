@@ -49,11 +49,6 @@ def inside(found: Correction) -> npt.NDArray[np.float64]:
     return np.asarray(law.ppf(low + (high - low) * np.array([0.1, 0.3, 0.45, 0.7, 0.9])))
 
 
-def seam(found: Correction) -> float:
-    """The finite end of D; infinity where there is none."""
-    return next((e for e in (found.lower, found.upper) if math.isfinite(e)), math.inf)
-
-
 def points(found: Correction) -> npt.NDArray[np.float64]:
     """Points of D, wherever the law has its mass."""
     return np.sort(np.concatenate([c.nodes.x for c in found.output.cells]))
