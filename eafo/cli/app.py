@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import eafo
-from eafo.cli import catalogue, demonstration, inspection, mathematics, trials
+from eafo.cli import benchmark, catalogue, demonstration, inspection, mathematics, trials
 
 __all__ = ["app"]
 
@@ -26,6 +26,7 @@ for _command in (
     inspection.entropy,
     inspection.rank,
     mathematics.emit,
+    benchmark.bench,
     trials.search,
     trials.compare,
     trials.report,

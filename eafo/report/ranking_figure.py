@@ -7,13 +7,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from eafo.errors import InputError
+from eafo.report import files
 from eafo.report.style import figure, look, styled, wrapped
 from eafo.theory.ranking import Ranking
 
 __all__ = ["draw", "save"]
-
-_FORMATS = (".svg", ".png", ".pdf")
 
 
 def draw(ranking: Ranking) -> Figure:
@@ -51,15 +49,5 @@ def save(ranking: Ranking, path: str | Path) -> Path:
     Raises:
         InputError: another format, or the file cannot be written.
     """
-    target = Path(path)
-    if target.suffix.lower() not in _FORMATS:
-        raise InputError(f"a figure's name must end in {', '.join(_FORMATS)}", str(path))
-    drawn = draw(ranking)
-    # The date would make two runs differ.
-    undated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    try:
-        with styled():
-            drawn.savefig(target, metadata=undated[target.suffix.lower()])
-    except OSError as error:
-        raise InputError(f"the figure's file must be writable ({error.strerror})", str(path)) from error
-    return target
+    files.check_name(path)
+    return files.write(draw(ranking), path)

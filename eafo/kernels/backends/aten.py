@@ -8,13 +8,14 @@ from eafo.errors import InputError
 from eafo.kernels.lower import Scalar
 from eafo.kernels.program import Instruction, Operation, Precision, Program
 
-__all__ = ["ABOUT", "COMMENT", "SUFFIX", "body", "source"]
+__all__ = ["ABOUT", "COMMENT", "HELPERS", "SUFFIX", "body", "source"]
 
 SUFFIX = "py"
 COMMENT = "#"
 ABOUT = "Python for torch, elementwise; constants as for float64"
 
-_HELPERS = """\
+#: What the printed functions call.
+HELPERS = """\
 import torch
 
 
@@ -93,7 +94,7 @@ def source(scalar: Scalar, precision: Precision = Precision.FLOAT64) -> str:
         body(scalar.forward(precision), "forward"),
         body(scalar.backward(precision), "backward"),
     )
-    return "\n\n".join([_HELPERS, forward, backward])
+    return "\n\n".join([HELPERS, forward, backward])
 
 
 def _is_const(program: Program, position: int) -> bool:

@@ -1,0 +1,493 @@
+"""Measuring kernels beside what a user would take instead: one process, variants interleaved, medians."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import ctypes
+import functools
+import gc
+import importlib.metadata
+import itertools
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import torch
+
+from eafo.activation import Activation
+from eafo.catalog import ActivationLike, get
+from eafo.errors import InputError
+from eafo.kernels.op import compile_kernel
+from eafo.kernels.peers import as_written, native
+
+__all__ = ["DTYPES", "PARAMETERS", "PASSES", "VARIANTS", "Measurement", "bench", "environment", "write_csv"]
+
+#: What is compared, in the order in which a round runs it.
+VARIANTS = ("copy", "eager", "native", "compile", "eafo")
+#: What is timed: f alone, without a graph; or f and the gradients of x and the learnable parameters.
+PASSES = ("forward", "forward+backward")
+#: How the learnable parameters are given: as numbers, as one tensor each, or as a tensor of a value a channel.
+PARAMETERS = ("none", "scalar", "channel")
+DTYPES = {t: getattr(torch, t) for t in ("float64", "float32", "bfloat16", "float16")}
+
+_CHANNELS = 256
+_SMALLEST_ELEMENTS, _LARGEST_ELEMENTS = _CHANNELS, 2**31
+#: Tensors that must move: x and y; x, the gradient and dx once more.
+_TENSORS = {"forward": 2, "forward+backward": 5}
+#: A block of calls is timed as one, so that the clock's resolution does not matter.
+_BLOCK_SECONDS = 2e-3
+_MOST_CALLS = 1000
+_ERROR_POINTS = 4096
+#: On a GPU the inputs rotate over at least this much memory, past its cache.
+_ROTATED_BYTES = 2**28
+_MOST_COPIES = 64
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One variant in one case.
+
+    Args:
+        activation: its name.
+        device: ``cpu`` or the name of the GPU.
+        dtype: of x, y and the gradients.
+        elements: how many x holds.
+        direction: one of `PASSES`.
+        parameters: one of `PARAMETERS`.
+        variant: one of `VARIANTS`; ``copy`` is the limit: as many bytes moved by torch's own copy.
+        threads: of torch on the CPU.
+        seconds: the median of one call.
+        low: the first quartile.
+        high: the third.
+        gigabytes_per_second: useful bytes a second: x, y and, backward, x, the gradient and dx, each moved once.
+        share_of_copy: the copy's median over this one.
+        kept_bytes: what autograd keeps for backward, x included; 0 forward.
+        peak_bytes: the most memory that one call held beside its inputs; −1 where it could not be told.
+        value_error: the largest error of f against float64 on 4096 points of a normal law of deviation 3, in units in
+            the last place of max(|f|, 2⁻¹⁰).
+        slope_error: the same of f′; NaN forward.
+    """
+
+    activation: str
+    device: str
+    dtype: str
+    elements: int
+    direction: str
+    parameters: str
+    variant: str
+    threads: int
+    seconds: float
+    low: float
+    high: float
+    gigabytes_per_second: float
+    share_of_copy: float
+    kept_bytes: int
+    peak_bytes: int
+    value_error: float
+    slope_error: float
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What every variant of a comparison shares."""
+
+    activation: Activation
+    dtype: torch.dtype
+    elements: int
+    direction: str
+    parameters: str
+    device: torch.device
+
+    @property
+    def useful_bytes(self) -> int:
+        return _TENSORS[self.direction] * self.elements * self.dtype.itemsize
+
+    @property
+    def backward(self) -> bool:
+        return self.direction != "forward"
+
+    def values(self) -> list[torch.Tensor]:
+        """The parameters as tensors; those that are learned require a gradient."""
+        made = []
+        for parameter in self.activation.parameters:
+            learned = parameter.learnable and self.parameters != "none"
+            shape = (_CHANNELS,) if learned and self.parameters == "channel" else ()
+            value = torch.full(shape, parameter.default, dtype=self.dtype, device=self.device)
+            made.append(value.requires_grad_(learned and self.backward))
+        return made
+
+
+def bench(
+    activations: Sequence[ActivationLike],
+    *,
+    sizes: Sequence[int] = (2**10, 2**16, 2**20, 2**24),
+    dtypes: Sequence[str] = ("float32", "bfloat16"),
+    passes: Sequence[str] = PASSES,
+    parameters: str = "scalar",
+    variants: Sequence[str] = VARIANTS,
+    device: str = "cpu",
+    threads: int = 1,
+    rounds: int = 15,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Measurement]:
+    """Measure activations beside eager PyTorch, torch's native operators, `torch.compile` and a plain copy.
+
+    In each round every variant is timed once, so that a disturbance meets them all; the medians over the rounds are
+    compared. On glibc the allocator keeps its pages while this runs, for all variants alike: otherwise page faults
+    are most of what is timed.
+
+    Args:
+        activations: any text forms, SymPy expressions or `Activation`s.
+        sizes: elements of x, multiples of 256 from 256 to 2³¹.
+        dtypes: of `DTYPES`.
+        passes: of `PASSES`.
+        parameters: of `PARAMETERS`; an activation without a learnable parameter is measured as for ``none``.
+        variants: of `VARIANTS`; ``copy`` is always among them. ``native`` only where torch has the operator; ``compile``
+            compiles that, or else the formula as it stands, for the very shape.
+        device: ``cpu`` or ``cuda``.
+        threads: of torch on the CPU.
+        rounds: how many, at least 3.
+        progress: is told each case in one line, and a variant that fails with its reason.
+
+    Raises:
+        InputError: no such activation, type, pass or variant; a size, a number of rounds or threads out of range; a
+            device that is not there.
+    """
+    _check(
+        sizes=sizes, dtypes=dtypes, passes=passes, parameters=parameters, variants=variants, device=device,
+        threads=threads, rounds=rounds,
+    )  # fmt: skip
+    found = [get(a) for a in activations]
+    before, results = torch.get_num_threads(), list[Measurement]()
+    torch.set_num_threads(threads)
+    try:
+        with _pages_kept():
+            for activation, dtype, elements, direction in itertools.product(found, dtypes, sizes, passes):
+                given = parameters if activation.learnable else "none"
+                case = _Case(activation, DTYPES[dtype], elements, direction, given, torch.device(device))
+                measured = _measure(case, variants, threads, rounds, progress)
+                results += measured
+                progress(_told(measured))
+    finally:
+        torch.set_num_threads(before)
+    return results
+
+
+def _check(
+    *,
+    sizes: Sequence[int],
+    dtypes: Sequence[str],
+    passes: Sequence[str],
+    parameters: str,
+    variants: Sequence[str],
+    device: str,
+    threads: int,
+    rounds: int,
+) -> None:
+    for given, known, what in (
+        (dtypes, tuple(DTYPES), "types"),
+        (passes, PASSES, "passes"),
+        ([parameters], PARAMETERS, "kinds of parameters"),
+        (variants, VARIANTS, "variants"),
+        ([device], ("cpu", "cuda"), "devices"),
+    ):
+        for one in given:
+            if one not in known:
+                raise InputError(f"the {what} of a benchmark are: {', '.join(known)}", one)
+    for size in sizes:
+        if size % _CHANNELS or not _SMALLEST_ELEMENTS <= size <= _LARGEST_ELEMENTS:
+            raise InputError(
+                f"a size must be a multiple of {_CHANNELS} from {_SMALLEST_ELEMENTS} to 2^31", size
+            )
+    if rounds < 3:
+        raise InputError("the number of rounds must be at least 3", rounds)
+    if threads < 1:
+        raise InputError("the number of threads must be at least 1", threads)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("the device cuda needs an NVIDIA GPU", "none here", "measure on cpu")
+
+
+def _measure(
+    case: _Case, variants: Sequence[str], threads: int, rounds: int, progress: Callable[[str], None]
+) -> list[Measurement]:
+    calls = _calls(case, variants, progress)
+    blocks = {name: _block_length(call, case.device) for name, call in calls.items()}
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            times[name].append(_timed(call, blocks[name], case.device))
+    memory = {name: _memory(call, case.device) for name, call in calls.items()}
+    copy = float(np.median(times["copy"]))
+    made = []
+    for name, call in calls.items():
+        low, middle, high = (float(q) for q in np.quantile(times[name], (0.25, 0.5, 0.75)))
+        made.append(
+            Measurement(
+                case.activation.name, _device_name(case.device), str(case.dtype).removeprefix("torch."), case.elements,
+                case.direction, case.parameters, name, threads, middle, low, high, case.useful_bytes / middle / 1e9,
+                copy / middle, *memory[name], *_errors(case, call),
+            )
+        )  # fmt: skip
+    return made
+
+
+class _Call:
+    """One variant, ready to run: inputs made once, rotated on a GPU past its cache."""
+
+    def __init__(self, case: _Case, function: Callable[..., torch.Tensor]) -> None:
+        self.case, self.function = case, function
+        self.values = case.values()
+        self.learned = [v for v in self.values if v.requires_grad]
+        self.inputs = _inputs(case)
+        self._turn = itertools.cycle(self.inputs)
+
+    def __call__(self) -> None:
+        x, grad = next(self._turn)
+        if not self.case.backward:
+            with torch.no_grad():
+                self.function(x, *self.values)
+            return
+        y = self.function(x, *self.values)
+        torch.autograd.grad(y, [x, *self.learned], grad)
+
+
+class _Copy(_Call):
+    """As many bytes as the case must move, moved by torch's own copy."""
+
+    def __call__(self) -> None:
+        x, grad = next(self._turn)
+        if not self.case.backward:
+            torch.empty_like(x).copy_(x)
+            return
+        # Five tensors: two whole copies and half of one.
+        half = x.numel() // 2
+        with torch.no_grad():
+            for source in (x, grad, grad.view(-1)[:half]):
+                torch.empty_like(source).copy_(source)
+
+
+@functools.lru_cache(maxsize=1)
+def _inputs(case: _Case) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Pairs of x and the gradient of y, the same for every variant."""
+    rows = case.elements // _CHANNELS
+    copies = 1
+    if case.device.type == "cuda":
+        copies = max(1, min(_MOST_COPIES, _ROTATED_BYTES // (2 * case.elements * case.dtype.itemsize)))
+    generator = torch.Generator(case.device).manual_seed(0)
+    pairs = []
+    for _ in range(copies):
+        x, grad = (
+            torch.empty(rows, _CHANNELS, dtype=case.dtype, device=case.device).normal_(generator=generator)
+            for _ in range(2)
+        )
+        pairs.append((x.requires_grad_(case.backward), grad))
+    return pairs
+
+
+def _calls(case: _Case, variants: Sequence[str], progress: Callable[[str], None]) -> dict[str, _Call]:
+    """The variants that run here, each warmed up; one that cannot be compiled is told and left out."""
+    functions = {"eager": as_written(case.activation), "eafo": _ours(case)}
+    peer = native(case.activation)
+    if peer is not None and not (case.parameters != "none" and case.activation.learnable):
+        functions["native"] = lambda x, *_: peer(x)
+    if "compile" in variants:
+        functions["compile"] = _compiled(functions.get("native", functions["eager"]))
+    calls: dict[str, _Call] = {"copy": _Copy(case, torch.clone)}
+    for name in (v for v in VARIANTS if v in variants and v in functions):
+        call = _Call(case, functions[name])
+        try:
+            for _ in range(3):
+                call()
+        except Exception as error:
+            if name != "compile":
+                raise
+            # torch.compile needs a compiler of its own, and raises kinds of its own.
+            progress(f"torch.compile is left out: {str(error).strip().splitlines()[0]}")
+            continue
+        calls[name] = call
+    return calls
+
+
+def _compiled(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Compile for the very shape, which is Inductor at its best; each case starts without a cache in memory."""
+    torch._dynamo.reset()
+    return torch.compile(function, dynamic=False)
+
+
+def _ours(case: _Case) -> Callable[..., torch.Tensor]:
+    kernel = compile_kernel(case.activation)
+    if case.parameters == "none":
+        numbers = tuple(case.activation.defaults.values())
+        return lambda x, *_: kernel.apply(x, numbers)
+    return lambda x, *values: kernel.apply(x, values)
+
+
+def _timed(call: Callable[[], None], count: int, device: torch.device) -> float:
+    """Seconds of one call, over a block of calls."""
+    if device.type == "cuda":
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.synchronize()
+        start.record()
+        for _ in range(count):
+            call()
+        end.record()
+        torch.cuda.synchronize()
+        return start.elapsed_time(end) / 1e3 / count
+    began = time.perf_counter()
+    for _ in range(count):
+        call()
+    return (time.perf_counter() - began) / count
+
+
+def _block_length(call: Callable[[], None], device: torch.device) -> int:
+    return max(1, min(_MOST_CALLS, math.ceil(_BLOCK_SECONDS / _timed(call, 3, device))))
+
+
+def _memory(call: _Call, device: torch.device) -> tuple[int, int]:
+    """Bytes that autograd keeps, and the most that were held at once beside the inputs."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    if call.case.backward and not isinstance(call, _Copy):
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            call()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        call()
+        torch.cuda.synchronize()
+        return sum(kept.values()), torch.cuda.max_memory_allocated() - before
+    return sum(kept.values()), _peak_on_cpu(call)
+
+
+def _peak_on_cpu(call: Callable[[], None]) -> int:
+    """The running sum of torch's allocations, at its highest; −1 where the profiler does not tell them."""
+    gc.collect()
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with _silenced(), torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
+        call()
+    results: Any = profiler.profiler.kineto_results if profiler.profiler else None
+    if results is None:
+        return -1
+    events = [e for e in results.events() if e.name() == "[memory]"]
+    events.sort(key=lambda e: e.start_ns())
+    return max(itertools.accumulate((e.nbytes() for e in events), initial=0))
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep the traces that some builds of torch's profiler print off standard error."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _errors(case: _Case, call: _Call) -> tuple[float, float]:
+    """The largest errors of f and f′ against float64, in units in the last place."""
+    if isinstance(call, _Copy):
+        return math.nan, math.nan
+    x = torch.randn(_ERROR_POINTS // _CHANNELS, _CHANNELS, generator=torch.Generator().manual_seed(1)) * 3
+    x = x.to(case.device, case.dtype).requires_grad_(case.backward)
+    exact_values = tuple(v.double().detach() for v in call.values)
+    exact_x = x.detach().double().requires_grad_()
+    exact = compile_kernel(case.activation, "aten").apply(exact_x, exact_values)
+    with torch.set_grad_enabled(case.backward):
+        y = call.function(x, *call.values)
+    value = _units(y.detach(), exact.detach())
+    if not case.backward:
+        return value, math.nan
+    (slope,) = torch.autograd.grad(y, x, torch.ones_like(y))
+    (exact_slope,) = torch.autograd.grad(exact, exact_x, torch.ones_like(exact))
+    return value, _units(slope, exact_slope)
+
+
+def _units(found: torch.Tensor, exact: torch.Tensor) -> float:
+    size = exact.abs().clamp(min=2.0**-10)
+    unit = torch.exp2(torch.floor(torch.log2(size))) * torch.finfo(found.dtype).eps
+    return float(((found.double() - exact).abs() / unit).max())
+
+
+@contextlib.contextmanager
+def _pages_kept() -> Iterator[None]:
+    """Let glibc's allocator keep what is freed; elsewhere do nothing."""
+    m_trim_threshold, m_mmap_max = -1, -4
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if platform.libc_ver()[0] == "glibc" else None
+    if mallopt is None:
+        yield
+        return
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, -1)
+    try:
+        yield
+    finally:
+        _inputs.cache_clear()
+        mallopt(m_mmap_max, 65536)
+        mallopt(m_trim_threshold, 128 * 1024)
+
+
+def _told(measured: Sequence[Measurement]) -> str:
+    first = measured[0]
+    times = ", ".join(f"{m.variant} {m.seconds * 1e6:.1f}" for m in measured)
+    return f"{first.activation} {first.dtype} {first.elements} {first.direction}: {times} µs"
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def environment() -> str:
+    """Tell the machine and the versions that a measurement depends on, in one line.
+
+    >>> "torch" in environment()
+    True
+    """
+    packages = [
+        ("eafo", "eafo"),
+        ("torch", "torch"),
+        ("cuda-core", "cuda-core"),
+        ("NVRTC", "nvidia-cuda-nvrtc"),
+    ]
+    versions = []
+    for shown, name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions.append(f"{shown} {importlib.metadata.version(name)}")
+    gpu = [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
+    return ", ".join(
+        [*gpu, _processor(), f"{platform.system()}, Python {platform.python_version()}", *versions]
+    )
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def write_csv(measurements: Sequence[Measurement], file: TextIO) -> None:
+    """Write the measurements, after one line of comment with the machine and the versions."""
+    file.write(f"# {environment()}\n")
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(f.name for f in fields(Measurement))
+    for one in measurements:
+        table.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in astuple(one))

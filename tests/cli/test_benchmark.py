@@ -1,0 +1,56 @@
+"""bench: a table, a CSV, a figure, one JSON document."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+QUICK = ("--sizes", "2^10", "--dtypes", "float32", "--rounds", "3", "--variants", "eager,eafo")
+
+
+def test_a_table_of_a_catalog_name_and_a_formula(eafo):
+    ran = eafo("bench", "crrelu", "x*sigmoid(1.7*x)", *QUICK)
+    assert ran.status == 0
+    lines = [line.split() for line in ran.out.splitlines()]
+    assert ["crrelu", "float32", "1024", "forward", "scalar"] in [line[:5] for line in lines]
+    assert ["x*sigmoid(1.7*x)", "float32", "1024", "forward+backward", "none"] in [line[:5] for line in lines]
+
+
+def test_a_csv_and_a_figure(eafo, tmp_path):
+    ran = eafo("bench", "relu", *QUICK, "--csv", "out.csv", "--figure", "out.svg")
+    assert ran.status == 0
+    head, *rows = (tmp_path / "out.csv").read_text().splitlines()
+    assert "torch" in head
+    assert [row["variant"] for row in csv.DictReader(rows)] == ["copy", "eager", "eafo"] * 2
+    assert (tmp_path / "out.svg").read_text().startswith("<?xml")
+
+
+def test_json_is_the_whole_of_standard_output(eafo):
+    document = eafo("bench", "relu", *QUICK, "--passes", "forward", "--json").document
+    assert [m["variant"] for m in document["measurements"]] == ["copy", "eager", "eafo"]
+    assert document["measurements"][0]["value_error"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nosuch"], "a catalog name or a formula"),
+        (
+            ["relu", "--sizes", "many"],
+            "a size must be a whole number or a power of one, as 2^20, but got 'many'",
+        ),
+        (["relu", "--sizes", "99999999999"], "a size must be"),
+        (["relu", "--sizes", "2^99"], "a size must be a multiple of 256 from 256 to 2^31"),
+        (["relu", "--dtypes", "int8"], "the types of a benchmark are"),
+        (["relu", "--figure", "out.txt"], "a figure's name must end in .svg, .png, .pdf, but got 'out.txt'"),
+        (["relu", "--rounds", "1"], "--rounds"),
+        (["relu", "--device", "tpu"], "--device"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(eafo, arguments, message):
+    ran = eafo("bench", *arguments)
+    assert ran.status == 2
+    assert ran.out == ""
+    assert message in ran.err
+    assert len(ran.err.splitlines()) == 1
