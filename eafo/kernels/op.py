@@ -268,9 +268,9 @@ def compile_kernel(activation: ActivationLike, backend: str = "auto") -> Kernel:
 
     Args:
         activation: any text form, a SymPy expression or an `Activation`.
-        backend: ``aten``, plain torch operations; ``cpp``, a compiled loop for float32 and float64 on the CPU; ``cuda``,
-            a compiled kernel on an NVIDIA GPU (``eafo[cuda]``); or ``auto``, the fastest that serves each call. What
-            ``cpp`` and ``cuda`` do not serve (other devices and types, a value a channel) goes through ``aten``.
+        backend: ``aten``, plain torch operations; ``cpp``, a compiled loop on the CPU; ``cuda``, a compiled kernel on an
+            NVIDIA GPU (``eafo[cuda]``); or ``auto``, the fastest that serves each call. What ``cpp`` and ``cuda`` do
+            not serve (other devices, a value a channel) goes through ``aten``.
 
     Raises:
         InputError: no such activation or backend.

@@ -299,15 +299,37 @@ def test_channels_last_stays_so():
     assert compile_kernel("crrelu")(x).is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precisions_are_float32_rounded_once(dtype):
-    x = torch.linspace(-6, 6, 101).to(dtype).requires_grad_()
-    kernel = compile_kernel("silu")
-    y = kernel(x)
-    assert y.dtype == dtype
-    assert torch.equal(y, kernel(x.float()).to(dtype))
-    (slope,) = torch.autograd.grad(y.sum(), x)
-    assert slope.dtype == dtype
+def _same(found, expected):
+    """Equal bit for bit, but that one NaN is as good as another."""
+    return torch.equal(found.isnan(), expected.isnan()) and torch.equal(
+        found[~found.isnan()].view(torch.int16), expected[~expected.isnan()].view(torch.int16)
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", names())
+def test_half_precisions_are_float32_rounded_once_at_every_input(name, dtype, backend):
+    x = torch.arange(-(2**15), 2**15).to(torch.int16).view(dtype)
+    kernel, grad = compile_kernel(name, backend), torch.full_like(x, 0.3)
+    found, expected = x.clone().requires_grad_(), x.float().requires_grad_()
+    y, exact = kernel(found), kernel(expected)
+    assert _same(y.detach(), exact.detach().to(dtype))
+    (slope,) = torch.autograd.grad(y, found, grad)
+    (exact_slope,) = torch.autograd.grad(exact, expected, grad.float())
+    assert _same(slope, exact_slope.to(dtype))
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_half_precisions_sum_parameter_gradients_as_float32_does(dtype):
+    x = torch.randn(40_001, generator=torch.Generator().manual_seed(3)).to(dtype)
+    kernel, found = compile_kernel("crrelu", "cpp"), []
+    for points in (x, x.float()):
+        epsilon = torch.tensor(0.01, requires_grad=True)
+        y = kernel(points, epsilon=epsilon)
+        found.append(torch.autograd.grad(y, epsilon, torch.full_like(y, 0.5))[0].item())
+    assert found[0] == found[1] != 0
 
 
 def test_a_parameter_of_another_type_gets_its_gradient_in_that_type():
@@ -439,7 +461,8 @@ def test_cuda_is_never_verified_without_a_device():
 def test_auto_takes_the_fastest_that_serves():
     kernel = compile_kernel("crrelu")
     assert kernel.served_by(torch.ones(2)) == "cpp"
-    assert kernel.served_by(torch.ones(2, dtype=torch.bfloat16)) == "aten"
+    assert kernel.served_by(torch.ones(2, dtype=torch.bfloat16)) == "cpp"
+    assert kernel.served_by(torch.ones(2, device="meta")) == "aten"
 
 
 def test_a_name_that_a_language_would_run_is_no_danger():

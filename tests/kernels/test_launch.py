@@ -9,6 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from eafo.errors import BuildError
 from eafo.kernels import build, compile_kernel, op
 from eafo.kernels.launch import Constants
+from eafo.kernels.launch.cpp import CppRunner
 from eafo.kernels.launch.cuda import CudaRunner
 from eafo.nn import Module
 
@@ -113,6 +114,7 @@ def test_a_gpu_that_the_compiler_refuses_is_served_by_plain_operations(monkeypat
         raise BuildError("NVRTC must compile the kernel", "sm_20")
 
     monkeypatch.setattr(CudaRunner, "__init__", lambda runner, scalar: None)
+    monkeypatch.setattr(CppRunner, "serves", lambda *_: False)
     monkeypatch.setattr(CudaRunner, "serves", lambda *_: True)
     monkeypatch.setattr(CudaRunner, "load", refuse)
     warned = []

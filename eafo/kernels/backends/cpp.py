@@ -17,12 +17,17 @@ __all__ = ["ABOUT", "CHUNK", "CHUNKS_ON_STACK", "COMMENT", "SUFFIX", "source"]
 
 SUFFIX = "cpp"
 COMMENT = "//"
-ABOUT = "C++17 for GCC and Clang, float32 and float64; no header needed"
+ABOUT = "C++17 for GCC and Clang, four types; no header needed"
 #: Elements whose parameter gradients share one slot.
 CHUNK = 16384
 #: The caller lends memory for the slots of more chunks than these.
 CHUNKS_ON_STACK = 64
 
+#: What each precision computes for: the end of a function's name, and the type of what is stored.
+_TYPES = {
+    "float32": (("float32", "float"), ("bfloat16", "bfloat16_t"), ("float16", "float16_t")),
+    "float64": (("float64", "double"),),
+}
 _OWN = frozenset({Operation.EXP, Operation.EXPM1, Operation.TANH})
 _DIALECT = c_family.Dialect("__builtin_", _OWN)
 
@@ -59,12 +64,13 @@ def _uses(operations: frozenset[Operation], kernels: list[c_family.Kernel]) -> _
 
 
 def source(scalar: Scalar) -> str:
-    """Print the C++ of a function: ``eafo_forward_…`` and ``eafo_backward_…`` for float32 and float64."""
+    """Print the C++ of a function: ``eafo_forward_…`` and ``eafo_backward_…`` for four types."""
     kernels = [c_family.describe(scalar, p, _DIALECT) for p in (Precision.FLOAT32, Precision.FLOAT64)]
     operations = c_family.operations(scalar)
     template = c_family.environment().get_template("cpp.j2")
     return template.render(
         kernels=kernels,
+        types=_TYPES,
         uses=_uses(operations, kernels),
         library=_DIALECT.library(operations),
         binary=("pow",),

@@ -14,11 +14,16 @@ from eafo.kernels.lower import Scalar
 
 __all__ = ["CppRunner"]
 
-_SUFFIX = {torch.float32: "float32", torch.float64: "float64"}
+_SUFFIX = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.bfloat16: "bfloat16",
+    torch.float16: "float16",
+}
 
 
 class CppRunner:
-    """Compiled loops over float32 and float64 tensors, one value a parameter.
+    """Compiled loops over floating-point tensors, one value a parameter; half precisions are computed in float32.
 
     Gradients of parameters are summed in double precision, chunk by chunk in a fixed order: the same bits whatever
     the number of threads.
@@ -45,7 +50,7 @@ class CppRunner:
 
     @staticmethod
     def serves(x: torch.Tensor, values: tuple[float | torch.Tensor, ...], *others: torch.Tensor) -> bool:
-        """Whether x is a float32 or float64 tensor of the CPU, every parameter a single number, and all have memory."""
+        """Whether x is a floating-point tensor of the CPU, every parameter a single number, and all have memory."""
         return (
             x.dtype in _SUFFIX
             and x.device.type == "cpu"
@@ -69,7 +74,8 @@ class CppRunner:
         x, grad = laid_out_as(dx, x), laid_out_as(dx, grad)
         n = x.numel()
         # The default device may be another one.
-        totals = torch.empty(len(self._learnable), dtype=x.dtype, device=x.device)
+        real = torch.float64 if x.dtype == torch.float64 else torch.float32
+        totals = torch.empty(len(self._learnable), dtype=real, device=x.device)
         chunks = -(-n // cpp.CHUNK)
         # Up to this many chunks the sums fit on the stack of the compiled function.
         slots = (
