@@ -2,12 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-all check format clean
+# The GPU targets need only torch, SymPy, python-flint, cuda-core and NVRTC, so they run in whatever Python has them.
+GPU_PYTHON ?= python3
+GPU_RESULT ?= kernels/results/gpu
+
+.PHONY: help demo test test-all check format clean gpu-test gpu-bench bench
 
 help:
 	@echo "make demo      derive, compile, search and report: a page of results in minutes"
 	@echo "make test      lint, types, layers and the tests (minutes)"
 	@echo "make test-all  the same with the slow tests"
+	@echo "make bench     kernels beside PyTorch's, on the CPU: a CSV and a figure in kernels/results"
+	@echo "make gpu-test  the tests that need an NVIDIA GPU, in GPU_PYTHON"
+	@echo "make gpu-bench the same as bench on the GPU"
 	@echo "make format    format the code"
 	@echo "make clean     remove what the targets above made"
 
@@ -31,6 +38,17 @@ test: check
 
 test-all: check
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "slow or not slow"
+
+ACTIVATIONS := crrelu gelu silu mish srelu elu softplus tanh
+
+bench: .venv.stamp
+	$(BIN)/eafo bench $(ACTIVATIONS) --sizes 2^10,2^16,2^20,2^24 --csv kernels/results/cpu.csv --figure kernels/results/cpu.png
+
+gpu-test:
+	$(GPU_PYTHON) -m pytest -q -p no:benchmark -m gpu tests/kernels
+
+gpu-bench:
+	$(GPU_PYTHON) -m eafo.cli bench crrelu gelu silu mish srelu tanh --device cuda --sizes 2^10,2^20,2^24,2^27 --csv $(GPU_RESULT).csv --figure $(GPU_RESULT).png
 
 format: .venv.stamp
 	$(BIN)/ruff check --fix --exit-zero .

@@ -197,3 +197,120 @@ def test_on_a_gpu_parameter_gradients_have_the_same_bits_every_time():
         compile_kernel("crrelu", "cuda")(x, epsilon=epsilon).sum().backward()
         found.add(epsilon.grad.item())
     assert len(found) == 1
+
+
+def _crrelu(x, epsilon=0.01):
+    return x.clamp(min=0) + epsilon * x * torch.exp(-(x**2) / 2)
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_nvrtc
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.randn(6, 8, device="cuda")[::2, 1::3],
+        lambda: torch.randn(4, 5, device="cuda").t(),
+        lambda: torch.randn(2, 3, 4, 5, device="cuda").to(memory_format=torch.channels_last),
+        lambda: torch.empty(0, 3, device="cuda"),
+        lambda: torch.tensor(0.3, device="cuda"),
+        lambda: torch.randn(40_001, device="cuda")[1:],
+    ],
+    ids=["strided", "transposed", "channels_last", "empty", "scalar", "offset"],
+)
+def test_on_a_gpu_layouts(make):
+    x = make()
+    leaf, epsilon = x.detach().requires_grad_(), torch.tensor(0.2, device="cuda", requires_grad=True)
+    expected_leaf, expected_epsilon = x.detach().requires_grad_(), epsilon.detach().requires_grad_()
+    kernel = compile_kernel("crrelu", "cuda")
+    assert kernel.served_by(leaf) == "cuda"
+    y, expected = kernel(leaf, epsilon=epsilon), _crrelu(expected_leaf, expected_epsilon)
+    weight = torch.randn_like(y)
+    torch.testing.assert_close(y, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(y, [leaf, epsilon], weight),
+        torch.autograd.grad(expected, [expected_leaf, expected_epsilon], weight),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_nvrtc
+def test_on_a_gpu_a_launch_is_ordered_on_the_current_stream():
+    kernel, stream = compile_kernel("crrelu", "cuda"), torch.cuda.Stream()
+    x = torch.zeros(2**24, device="cuda")
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(20):
+            x = x + 1
+        y = kernel(x)
+    stream.synchronize()
+    torch.testing.assert_close(y, _crrelu(torch.full_like(y, 20.0)))
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_nvrtc
+def test_on_a_gpu_a_graph_captures_forward_and_backward():
+    kernel = compile_kernel("crrelu", "cuda")
+    x = torch.randn(100_003, device="cuda", requires_grad=True)
+    epsilon = torch.tensor(0.1, device="cuda", requires_grad=True)
+
+    def step():
+        return torch.autograd.grad(kernel(x, epsilon=epsilon).sum(), [x, epsilon])
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = step()
+    for seed in range(3):
+        with torch.no_grad():
+            x.normal_(generator=torch.Generator("cuda").manual_seed(seed))
+        graph.replay()
+        assert all(torch.equal(a, b) for a, b in zip(captured, step(), strict=True))
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_nvrtc
+def test_on_a_gpu_a_parameter_of_another_type_and_place():
+    x = torch.randn(1000, device="cuda", dtype=torch.bfloat16)
+    epsilon = torch.tensor(0.2, requires_grad=True)
+    y = compile_kernel("crrelu", "cuda")(x, epsilon=epsilon)
+    y.float().sum().backward()
+    torch.testing.assert_close(y, _crrelu(x.float(), 0.2).bfloat16())
+    assert (epsilon.grad.device.type, epsilon.grad.dtype) == ("cpu", torch.float32)
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_nvrtc
+def test_on_a_gpu_more_elements_than_32_bits_count():
+    count = 2**31 + 7
+    if torch.cuda.mem_get_info()[0] < 5 * 2 * count:
+        pytest.skip("too little memory on this GPU")
+    x = torch.zeros(count, device="cuda", dtype=torch.bfloat16)
+    x[-1], x[2**31] = 2.0, -1.0
+    epsilon = torch.tensor(0.5, device="cuda", requires_grad=True)
+    y = compile_kernel("crrelu", "cuda")(x, epsilon=epsilon)
+    expected = _crrelu(torch.tensor([2.0, -1.0], device="cuda"), 0.5).bfloat16()
+    assert torch.equal(torch.stack([y[-1], y[2**31]]).detach(), expected)
+    assert int(torch.count_nonzero(y.detach())) == 2
+    y.backward(torch.ones_like(y))
+    bell = [2 * np.exp(-2.0), -np.exp(-0.5)]
+    assert epsilon.grad.item() == pytest.approx(sum(bell), rel=1e-5)
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_nvrtc
+@pytest.mark.parametrize("name", ["crrelu", "gelu", "srelu"])
+def test_on_a_gpu_gradcheck(name):
+    x = torch.tensor([-2.5, -0.7, 0.4, 1.3, 3.1], device="cuda", dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(compile_kernel(name, "cuda"), (x,))

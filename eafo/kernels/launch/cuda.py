@@ -69,14 +69,16 @@ class CudaRunner:
         suffix, real = _TYPES[x.dtype]
         dx = torch.empty_like(x)
         x, grad, n = laid_out_as(dx, x), laid_out_as(dx, grad), x.numel()
-        totals = torch.zeros(len(self._learnable), dtype=real, device=x.device)
+        learnable = len(self._learnable)
+        totals = (torch.empty if n else torch.zeros)(learnable, dtype=real, device=x.device)
         if n:
             module, parameters = self.load(x.device), _on_device(x, real, values)
             blocks = module.blocks(x)
-            slots = torch.empty(blocks * totals.numel(), dtype=real, device=x.device)
-            module.launch(
-                f"eafo_backward_{suffix}", blocks, x, grad, dx, totals, slots, module.ticket(), n, *parameters
-            )
+            # Without a learnable parameter the kernel touches neither.
+            sums_of: tuple[torch.Tensor | int, ...] = (0, 0)
+            if learnable:
+                sums_of = torch.empty(blocks * learnable, dtype=real, device=x.device), module.ticket()
+            module.launch(f"eafo_backward_{suffix}", blocks, x, grad, dx, totals, *sums_of, n, *parameters)
         sums = (
             total.to(v.dtype) if isinstance(v := values[i], torch.Tensor) else total
             for total, i in zip(totals.unbind(), self._learnable, strict=True)
@@ -95,11 +97,10 @@ class CudaRunner:
         return self._modules[index]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Module:
     """A loaded cubin on one device."""
 
-    device: Any
     code: Any
     index: int
     processors: int
@@ -112,7 +113,7 @@ class _Module:
         device = core.Device(index)
         device.set_current()
         processors = torch.cuda.get_device_properties(index).multi_processor_count
-        return cls(device, core.ObjectCode.from_cubin(cubin), index, processors)
+        return cls(core.ObjectCode.from_cubin(cubin), index, processors)
 
     def blocks(self, x: torch.Tensor) -> int:
         """How many blocks: fixed by the size of x and the device, so that sums have a fixed order."""
@@ -129,12 +130,17 @@ class _Module:
 
     def launch(self, name: str, blocks: int, *arguments: torch.Tensor | int) -> None:
         """Launch on torch's current stream."""
+        values = (a.data_ptr() if isinstance(a, torch.Tensor) else a for a in arguments)
+        if torch.cuda.current_device() == self.index:
+            self._launch(name, blocks, *values)
+        else:
+            with torch.cuda.device(self.index):
+                self._launch(name, blocks, *values)
+
+    def _launch(self, name: str, blocks: int, *values: int) -> None:
         core = nvrtc.require()
-        with torch.cuda.device(self.index):
-            stream = self.device.create_stream(_Stream(torch.cuda.current_stream().cuda_stream))
-            config = core.LaunchConfig(grid=blocks, block=cuda.THREADS)
-            values = (a.data_ptr() if isinstance(a, torch.Tensor) else a for a in arguments)
-            core.launch(stream, config, self.code.get_kernel(name), *values)
+        stream = _stream(self.index, torch.cuda.current_stream(self.index).cuda_stream)
+        core.launch(stream, _config(blocks), _kernel(self, name), *values)
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,24 @@ class _Stream:
 
     def __cuda_stream__(self) -> tuple[int, int]:
         return 0, self.handle
+
+
+# What a launch needs is made once: making it takes ten times as long as the launch itself.
+
+
+@functools.lru_cache(maxsize=64)
+def _stream(index: int, handle: int) -> Any:
+    return nvrtc.require().Device(index).create_stream(_Stream(handle))
+
+
+@functools.lru_cache(maxsize=1024)
+def _config(blocks: int) -> Any:
+    return nvrtc.require().LaunchConfig(grid=blocks, block=cuda.THREADS)
+
+
+@functools.lru_cache(maxsize=1024)
+def _kernel(module: _Module, name: str) -> Any:
+    return module.code.get_kernel(name)
 
 
 _CONSTANTS = Constants()
