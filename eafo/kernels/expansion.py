@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import sympy
 
@@ -27,6 +27,8 @@ class Builder(Protocol):
     """What an expansion is given: it emits operations and hands back their positions."""
 
     precision: Precision
+    #: How many sigmoids the program holds: a ``single`` one, a ``pair`` or more, or also ``scaled`` ones.
+    gates: Literal["single", "pair", "scaled"]
 
     def value(self, e: Any) -> int:
         """Give the position of an expression's value."""
@@ -69,22 +71,68 @@ def scaled_exp(builder: Builder, e: Any) -> int:
 
 
 def scaled_sigmoid(builder: Builder, e: Any) -> int:
-    """(p k) k/(1 + h²) with h = exp(−|u|/2) and k = 1 for u ≥ 0, h for u < 0."""
+    """(p k) k r with h = exp(−|u|/2), r = 1/(1 + h²), and k = 1 for u ≥ 0, h for u < 0; h and r serve σ(±u) too."""
     p, u, mul = builder.value(e.args[0]), builder.value(e.args[1]), Operation.MUL
-    h = builder.op(Operation.EXP, builder.op(mul, builder.op(Operation.ABS, u), builder.const(-sympy.S.Half)))
+    h, over = _half_gate(builder, u)
     k = builder.op(
         Operation.SELECT, builder.op(Operation.LESS_EQUAL, builder.const(0), u), builder.const(1), h
     )
-    below = builder.op(Operation.ADD, builder.const(1), builder.op(mul, h, h))
-    return builder.op(Operation.DIV, builder.op(mul, builder.op(mul, p, k), k), below)
+    return builder.op(mul, builder.op(mul, builder.op(mul, p, k), k), over)
+
+
+def sigmoid(builder: Builder, e: Any) -> int:
+    """An operation of its own where it stands alone; else by what it shares with the other gates: one exp, one division."""
+    u = builder.value(e.args[0])
+    if builder.gates == "single":
+        return builder.op(Operation.SIGMOID, u)
+    if builder.gates == "scaled":
+        h, over = _half_gate(builder, u)
+        tail = builder.op(Operation.MUL, h, h)
+    else:
+        tail = builder.op(Operation.EXP, builder.op(Operation.NEG, builder.op(Operation.ABS, u)))
+        one = builder.const(1)
+        over = builder.op(Operation.DIV, one, builder.op(Operation.ADD, one, tail))
+    right = builder.op(Operation.LESS_EQUAL, builder.const(0), u)
+    return builder.op(Operation.SELECT, right, over, builder.op(Operation.MUL, tail, over))
+
+
+def _half_gate(builder: Builder, u: int) -> tuple[int, int]:
+    """Give h = exp(−|u|/2) and 1/(1 + h²)."""
+    mul, one = Operation.MUL, builder.const(1)
+    h = builder.op(Operation.EXP, builder.op(mul, builder.op(Operation.ABS, u), builder.const(-sympy.S.Half)))
+    return h, builder.op(Operation.DIV, one, builder.op(Operation.ADD, one, builder.op(mul, h, h)))
+
+
+def erfc(builder: Builder, e: Any) -> int:
+    """In float32 h erfcx(|u|) h with h = exp(−u²/2), taken from 2 for u < 0; in float64 an operation of its own."""
+    if builder.precision is Precision.FLOAT32:
+        return _by_erfcx(builder, None, e.args[0])
+    return builder.op(Operation.ERFC, builder.value(e.args[0]))
+
+
+def _by_erfcx(builder: Builder, p: int | None, argument: Any) -> int:
+    """P erfc(u), or erfc(u) without p."""
+    u, mul = builder.value(argument), Operation.MUL
+    half = builder.op(Operation.EXP, builder.value(-(argument**2) / 2))
+    size = builder.op(Operation.ERFCX, builder.op(Operation.ABS, u))
+    first = half if p is None else builder.op(mul, p, half)
+    right = builder.op(mul, builder.op(mul, first, size), half)
+    whole = builder.const(2) if p is None else builder.op(Operation.ADD, p, p)
+    left = builder.op(Operation.SUB, whole, right)
+    return builder.op(Operation.SELECT, builder.op(Operation.LESS, u, builder.const(0)), left, right)
 
 
 def scaled_erfc(builder: Builder, e: Any) -> int:
-    """Compute p erfc(u), and (p h) h A(u)/(u √π) far out, with h = exp(−u²/2) and A the asymptotic series.
+    """Compute p erfc(u) with h = exp(−u²/2).
+
+    In float32 as (p h) erfcx(|u|) h, taken from 2p for u < 0. In float64, for which no fast erfcx is at hand, by erfc
+    itself, and far out as (p h) h A(u)/(u √π) with A the asymptotic series.
 
     Abramowitz, Stegun, Handbook of mathematical functions, 7.1.23; the first term left out is below half a unit.
     """
     p, u, mul = builder.value(e.args[0]), builder.value(e.args[1]), Operation.MUL
+    if builder.precision is Precision.FLOAT32:
+        return _by_erfcx(builder, p, e.args[1])
     start, terms = _ERFC_TAIL[builder.precision]
     half = builder.op(Operation.EXP, builder.value(-(e.args[1] ** 2) / 2))
     q = builder.op(Operation.DIV, builder.const(1), builder.op(mul, u, u))
@@ -271,6 +319,9 @@ def _times(e: Any) -> int:
 
 #: The functions that are no operation of their own.
 EXPANSIONS: dict[Any, Callable[[Builder, Any], int]] = {
+    fn.Erfc: erfc,
+    fn.Sigmoid: sigmoid,
+    sympy.erfc: erfc,
     fn.ScaledErfc: scaled_erfc,
     fn.ScaledExp: scaled_exp,
     fn.ScaledSigmoid: scaled_sigmoid,

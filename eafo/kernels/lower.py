@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import sympy
@@ -100,7 +100,7 @@ def lower(
       f = v3
     """
     symbols = (VARIABLE, *parameters)
-    builder = _Builder(symbols, precision)
+    builder = _Builder(symbols, precision, _gates(expressions))
     outputs = [builder.value(e) for e in expressions]
     return _without_dead_code(
         Program(
@@ -111,6 +111,14 @@ def lower(
             tuple(names),
         )
     )
+
+
+def _gates(expressions: Collection[sympy.Expr]) -> Literal["single", "pair", "scaled"]:
+    """Which sigmoids the expressions hold: those of one argument, up to its sign, share their exponential."""
+    if any(e.has(functions.ScaledSigmoid) for e in expressions):
+        return "scaled"
+    found = set().union(*(e.atoms(functions.Sigmoid) for e in expressions))
+    return "pair" if len(found) > 1 else "single"
 
 
 def _without_dead_code(program: Program) -> Program:
@@ -142,11 +150,8 @@ _FUNCTIONS: dict[Any, Operation] = {
     sympy.tanh: Operation.TANH,
     sympy.asinh: Operation.ASINH,
     sympy.erf: Operation.ERF,
-    sympy.erfc: Operation.ERFC,
-    functions.Erfc: Operation.ERFC,
     functions.Expm1: Operation.EXPM1,
     functions.Log1p: Operation.LOG1P,
-    functions.Sigmoid: Operation.SIGMOID,
     functions.Softplus: Operation.SOFTPLUS,
     functions.Tanh: Operation.TANH,
 }
@@ -174,8 +179,13 @@ _CANCELLED = 1000
 class _Builder:
     """Emits instructions, each only once."""
 
-    def __init__(self, symbols: Collection[sympy.Symbol], precision: Precision) -> None:
-        self.precision = precision
+    def __init__(
+        self,
+        symbols: Collection[sympy.Symbol],
+        precision: Precision,
+        gates: Literal["single", "pair", "scaled"],
+    ) -> None:
+        self.precision, self.gates = precision, gates
         self.instructions: list[Instruction] = []
         self._known: dict[Instruction, int] = {}
         self._values: dict[Any, int] = {}

@@ -42,6 +42,8 @@ class Operation(StrEnum):
     ASINH = "asinh"
     ERF = "erf"
     ERFC = "erfc"
+    #: exp(u²) erfc(u) for u ≥ 0, which neither underflows nor overflows there.
+    ERFCX = "erfcx"
     SIGMOID = "sigmoid"
     SOFTPLUS = "softplus"
     POW = "pow"

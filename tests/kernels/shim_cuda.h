@@ -21,3 +21,7 @@ float expf(float); double exp(double); float sinf(float); double sin(double); fl
 float fabsf(float); double fabs(double); float erff(float); double erf(double); float erfcf(float); double erfc(double);
 float log1pf(float); double log1p(double); float tanhf(float); double tanh(double); float expm1f(float); double expm1(double);
 }
+
+// CUDA's own function; the host's library has none. Far out the first term of its series is exact enough.
+inline double erfcx(double x) { return x < 20 ? exp(x * x) * erfc(x) : 1 / (x * 1.7724538509055159); }
+inline float erfcxf(float x) { return (float)erfcx((double)x); }

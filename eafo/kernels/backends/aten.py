@@ -55,6 +55,7 @@ _FORMS: dict[Operation, str] = {
     Operation.ASINH: "torch.asinh({0})",
     Operation.ERF: "torch.erf({0})",
     Operation.ERFC: "torch.erfc({0})",
+    Operation.ERFCX: "torch.special.erfcx({0})",
     Operation.SIGMOID: "_sigmoid({0})",
     Operation.SOFTPLUS: "_softplus({0})",
     Operation.POW: "torch.pow({0}, {1})",

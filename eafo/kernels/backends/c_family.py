@@ -59,6 +59,7 @@ _LIBRARY: dict[Operation, str] = {
     Operation.ASINH: "asinh",
     Operation.ERF: "erf",
     Operation.ERFC: "erfc",
+    Operation.ERFCX: "erfcx",
     Operation.POW: "pow",
 }
 _INSTRUCTIONS = frozenset({Operation.ABS, Operation.SQRT})
@@ -168,7 +169,7 @@ def statements(program: Program, dialect: Dialect) -> tuple[tuple[Statement, ...
 
 def operations(scalar: Scalar) -> frozenset[Operation]:
     """Which operations a function's programs use."""
-    programs = scalar.forward(Precision.FLOAT64), scalar.backward(Precision.FLOAT64)
+    programs = [make(p) for p in Precision for make in (scalar.forward, scalar.backward)]
     return frozenset(step.operation for program in programs for step in program.instructions)
 
 

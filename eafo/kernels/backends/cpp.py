@@ -28,7 +28,7 @@ _TYPES = {
     "float32": (("float32", "float"), ("bfloat16", "bfloat16_t"), ("float16", "float16_t")),
     "float64": (("float64", "double"),),
 }
-_OWN = frozenset({Operation.EXP, Operation.EXPM1, Operation.TANH})
+_OWN = frozenset({Operation.EXP, Operation.EXPM1, Operation.TANH, Operation.ERFCX})
 _DIALECT = c_family.Dialect("__builtin_", _OWN)
 
 
@@ -44,6 +44,7 @@ class _Uses:
     tanh: bool
     expm1: bool
     exp: bool
+    erfcx: bool
 
 
 def _uses(operations: frozenset[Operation], kernels: list[c_family.Kernel]) -> _Uses:
@@ -60,6 +61,7 @@ def _uses(operations: frozenset[Operation], kernels: list[c_family.Kernel]) -> _
         tanh,
         expm1,
         exp,
+        Operation.ERFCX in operations,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,6 +140,10 @@ class _Module:
 
     def _launch(self, name: str, blocks: int, *values: int) -> None:
         core = nvrtc.require()
+        if getattr(_thread, "bound", None) != self.index:
+            # Autograd's threads hold no context until something asks for one, and a launch does not.
+            core.Device(self.index).set_current()
+            _thread.bound = self.index
         stream = _stream(self.index, torch.cuda.current_stream(self.index).cuda_stream)
         core.launch(stream, _config(blocks), _kernel(self, name), *values)
 
@@ -152,6 +157,8 @@ class _Stream:
     def __cuda_stream__(self) -> tuple[int, int]:
         return 0, self.handle
 
+
+_thread = threading.local()
 
 # What a launch needs is made once: making it takes ten times as long as the launch itself.
 
