@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from eafo.catalog import names
 from eafo.kernels import emit, suffix
 
 FOLDER = Path(__file__).parents[2] / "kernels" / "generated"
-NAMES = ("crrelu", "srelu", "sinerelu")
+NAMES = names()
 TARGETS = ("cpp", "cuda")
 
 

@@ -1,0 +1,178 @@
+// identity: x
+// from: the identity
+// C++17 for GCC and Clang, four types; no header needed.
+// Written by eafo from the formula: rewritten to stay finite and accurate, differentiated, lowered once.
+// Operations an element: 0 forward, 0 backward (f' and the learnable parameters).
+
+#if defined(__GNUC__) || defined(__clang__)
+#define EAFO_RESTRICT __restrict__
+#else
+#error "this source is written for GCC and Clang"
+#endif
+
+namespace {
+
+typedef long long index_t;
+
+// Elements a chunk: parameter gradients are summed chunk by chunk, whatever the number of threads.
+const index_t CHUNK = 16384;
+
+// How values are stored, beside float and double: as 16 bits, computed in float and rounded once, to the nearest and
+// ties to even. All of it is selects, so that a loop is vectorised whether or not the processor knows the type.
+struct bfloat16_t { unsigned short bits; };
+struct float16_t { unsigned short bits; };
+inline float as_float(unsigned bits) { float r; __builtin_memcpy(&r, &bits, 4); return r; }
+inline unsigned as_bits(float v) { unsigned r; __builtin_memcpy(&r, &v, 4); return r; }
+
+inline float load(bfloat16_t v) { return as_float((unsigned)v.bits << 16); }
+// A carry out of the fraction is right too. NaN would carry, and so is set apart.
+inline void store(bfloat16_t& to, float v) {
+    const unsigned bits = as_bits(v), rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    to.bits = (unsigned short)(v != v ? 0x7fc0u : rounded);
+}
+
+// Exponents move by 127 - 15 = 112, those of infinity and NaN twice; a subnormal number is so many times 2^-24.
+inline float load(float16_t v) {
+    const unsigned sign = (unsigned)(v.bits & 0x8000u) << 16, size = v.bits & 0x7fffu;
+    const unsigned moved = (size << 13) + (112u << 23) + (size >= 0x7c00u ? 112u << 23 : 0u);
+    const unsigned small = as_bits((float)(int)size * 0x1p-24f);
+    return as_float(sign | (size < 0x400u ? small : moved));
+}
+// Below 2^-14 the sum with 1/2 rounds to a multiple of 2^-24; from 65520 the carry gives infinity.
+inline void store(float16_t& to, float v) {
+    const unsigned bits = as_bits(v), size = bits & 0x7fffffffu;
+    const unsigned small = as_bits(as_float(size) + 0.5f) - 0x3f000000u;
+    const unsigned normal = (size - (112u << 23) + 0xfffu + ((size >> 13) & 1u)) >> 13;
+    const unsigned large = size > 0x7f800000u ? 0x7e00u : 0x7c00u;
+    to.bits = (unsigned short)((bits >> 16 & 0x8000u) | (size >= (143u << 23) ? large : (size < (113u << 23) ? small : normal)));
+}
+inline float load(float v) { return v; }
+inline void store(float& to, float v) { to = v; }
+inline double load(double v) { return v; }
+inline void store(double& to, double v) { to = v; }
+
+// A NaN in either argument is the result, as in torch.
+inline float eafo_max(float a, float b) { return a > b || a != a ? a : b; }
+inline double eafo_max(double a, double b) { return a > b || a != a ? a : b; }
+inline float eafo_min(float a, float b) { return a < b || a != a ? a : b; }
+inline double eafo_min(double a, double b) { return a < b || a != a ? a : b; }
+
+template <typename T>
+void forward_chunk_float32(const T* xs, T* ys, index_t n) {
+#pragma omp simd
+    for (index_t i = 0; i < n; ++i) {
+        const float x = load(xs[i]);
+        store(ys[i], x);
+    }
+}
+
+template <typename T>
+void backward_chunk_float32(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs, T* EAFO_RESTRICT ds, index_t n, double* EAFO_RESTRICT slot) {
+#pragma omp simd
+    for (index_t i = 0; i < n; ++i) {
+        const float x = load(xs[i]);
+        const float g = load(gs[i]);
+        store(ds[i], g * 1.0f);
+    }
+}
+
+template <typename T>
+void forward_chunk_float64(const T* xs, T* ys, index_t n) {
+#pragma omp simd
+    for (index_t i = 0; i < n; ++i) {
+        const double x = load(xs[i]);
+        store(ys[i], x);
+    }
+}
+
+template <typename T>
+void backward_chunk_float64(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs, T* EAFO_RESTRICT ds, index_t n, double* EAFO_RESTRICT slot) {
+#pragma omp simd
+    for (index_t i = 0; i < n; ++i) {
+        const double x = load(xs[i]);
+        const double g = load(gs[i]);
+        store(ds[i], g * 1.0);
+    }
+}
+
+}  // namespace
+
+// ys[i] = f(xs[i]) for i < n; ys may be xs.
+extern "C" void eafo_forward_float32(const float* xs, float* ys, index_t n, int threads) {
+    const index_t chunks = (n + CHUNK - 1) / CHUNK;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (index_t c = 0; c < chunks; ++c) {
+        const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
+        forward_chunk_float32(xs + start, ys + start, count);
+    }
+}
+
+// ds[i] = gs[i] f'(xs[i]).
+extern "C" void eafo_backward_float32(const float* xs, const float* gs, float* ds, float* totals, double* slots, index_t n, int threads) {
+    const index_t chunks = (n + CHUNK - 1) / CHUNK;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (index_t c = 0; c < chunks; ++c) {
+        const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
+        backward_chunk_float32(xs + start, gs + start, ds + start, count, slots);
+    }
+}
+
+// ys[i] = f(xs[i]) for i < n; ys may be xs.
+extern "C" void eafo_forward_bfloat16(const bfloat16_t* xs, bfloat16_t* ys, index_t n, int threads) {
+    const index_t chunks = (n + CHUNK - 1) / CHUNK;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (index_t c = 0; c < chunks; ++c) {
+        const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
+        forward_chunk_float32(xs + start, ys + start, count);
+    }
+}
+
+// ds[i] = gs[i] f'(xs[i]).
+extern "C" void eafo_backward_bfloat16(const bfloat16_t* xs, const bfloat16_t* gs, bfloat16_t* ds, float* totals, double* slots, index_t n, int threads) {
+    const index_t chunks = (n + CHUNK - 1) / CHUNK;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (index_t c = 0; c < chunks; ++c) {
+        const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
+        backward_chunk_float32(xs + start, gs + start, ds + start, count, slots);
+    }
+}
+
+// ys[i] = f(xs[i]) for i < n; ys may be xs.
+extern "C" void eafo_forward_float16(const float16_t* xs, float16_t* ys, index_t n, int threads) {
+    const index_t chunks = (n + CHUNK - 1) / CHUNK;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (index_t c = 0; c < chunks; ++c) {
+        const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
+        forward_chunk_float32(xs + start, ys + start, count);
+    }
+}
+
+// ds[i] = gs[i] f'(xs[i]).
+extern "C" void eafo_backward_float16(const float16_t* xs, const float16_t* gs, float16_t* ds, float* totals, double* slots, index_t n, int threads) {
+    const index_t chunks = (n + CHUNK - 1) / CHUNK;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (index_t c = 0; c < chunks; ++c) {
+        const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
+        backward_chunk_float32(xs + start, gs + start, ds + start, count, slots);
+    }
+}
+
+// ys[i] = f(xs[i]) for i < n; ys may be xs.
+extern "C" void eafo_forward_float64(const double* xs, double* ys, index_t n, int threads) {
+    const index_t chunks = (n + CHUNK - 1) / CHUNK;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (index_t c = 0; c < chunks; ++c) {
+        const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
+        forward_chunk_float64(xs + start, ys + start, count);
+    }
+}
+
+// ds[i] = gs[i] f'(xs[i]).
+extern "C" void eafo_backward_float64(const double* xs, const double* gs, double* ds, double* totals, double* slots, index_t n, int threads) {
+    const index_t chunks = (n + CHUNK - 1) / CHUNK;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (index_t c = 0; c < chunks; ++c) {
+        const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
+        backward_chunk_float64(xs + start, gs + start, ds + start, count, slots);
+    }
+}
