@@ -236,3 +236,23 @@ def test_channels_are_whole_numbers(arguments):
 def test_a_list_is_no_tensor():
     with pytest.raises(InputError, match="floating-point tensor, but got 'list'"):
         Module("crrelu")([1.0, 2.0])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*should not be instantiated")
+@pytest.mark.parametrize("name", ["crrelu", "silu", "srelu"])
+def test_an_exported_layer_computes_the_same_at_any_batch_size(name):
+    layer = Module(name)
+    batch = {"x": {0: torch.export.Dim.AUTO}}
+    program = torch.export.export(layer, (torch.randn(4, 8),), dynamic_shapes=batch)
+    x = torch.randn(7, 8)
+    torch.testing.assert_close(program.module()(x), layer(x))
+
+
+def test_autocast_gives_the_layer_what_the_one_before_it_made():
+    network = torch.nn.Sequential(torch.nn.Linear(8, 8), Module("crrelu"))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = network(torch.randn(4, 8))
+    assert y.dtype == torch.bfloat16
+    y.float().sum().backward()
+    assert network[1].epsilon.grad.dtype == torch.float32
+    assert network[1].epsilon.grad.abs() > 0
