@@ -90,9 +90,29 @@ class _Computation:
     def __call__(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
         if torch.compiler.is_compiling():
             return _Composable.apply(x, self, *values)
-        if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        if _is_transformed():
             return _ForwardMode.apply(x, self, *values)
         return _Elementwise.apply(x, self, *values)
+
+    def in_place(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
+        """Write f(x) over x; a copy of x is kept where a gradient needs it."""
+        if torch.compiler.is_compiling() or _is_transformed():
+            return x.copy_(self(x.clone(), values))
+        tensors = (v for v in (x, *values) if isinstance(v, torch.Tensor))
+        if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+            return _InPlace.apply(x, self, *values)
+        return self._overwrite(x, values)
+
+    def _overwrite(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
+        runner = self.runner(x, values)
+        if isinstance(runner, CppRunner) and runner.overwrite(x, values):
+            return x
+        return x.copy_(runner.forward(x, values))
+
+
+def _is_transformed() -> bool:
+    """Whether a transform of `torch.func` or a level of forward differentiation is active."""
+    return bool(torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0)
 
 
 @functools.lru_cache(maxsize=512)
@@ -113,6 +133,18 @@ class _Elementwise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         return _backward(ctx, grad)
+
+
+class _InPlace(_Elementwise):
+    """The same, written over x, of which a copy is saved."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, computation: _Computation, *values: float | torch.Tensor
+    ) -> torch.Tensor:
+        _remember(ctx, x.clone(), computation, values)
+        ctx.mark_dirty(x)
+        return computation._overwrite(x, values)
 
 
 class _Composable(torch.autograd.Function):
@@ -255,6 +287,14 @@ class Kernel:
     def apply(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
         """As a call, without the checks; one value a parameter, in order."""
         return self._computation(x, values)
+
+    def apply_(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
+        """As `apply`, written over x, which is also what is returned.
+
+        Backward recomputes from x, so where a gradient is asked a copy of x is kept: memory is saved in inference only.
+        A leaf that requires a gradient is refused by torch, as everywhere.
+        """
+        return self._computation.in_place(x, values)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return compile_kernel, (self.activation, self.backend)

@@ -27,6 +27,8 @@ class Module(torch.nn.Module):
         channels: one value of each learnable parameter a channel; one for the whole layer where not given.
         backend: as in `eafo.kernels.compile_kernel`.
         channel_dim: the dimension of x that holds the channels, 1 as for `torch.nn.PReLU`.
+        inplace: write the result over x. Backward needs x, so a copy is kept where a gradient is asked: this saves
+            memory in inference only.
 
     Raises:
         InputError: no such activation or backend; a parameter's name that `torch.nn.Module` uses itself.
@@ -43,6 +45,7 @@ class Module(torch.nn.Module):
         channels: int | None = None,
         backend: str = "auto",
         channel_dim: int = 1,
+        inplace: bool = False,
     ) -> None:
         super().__init__()
         self.activation = get(activation)
@@ -50,7 +53,7 @@ class Module(torch.nn.Module):
             raise InputError("the number of channels must be a whole number, at least 1", channels)
         if type(channel_dim) is not int:
             raise InputError("the channel dimension must be a whole number", channel_dim)
-        self.channels, self.channel_dim = channels, channel_dim
+        self.channels, self.channel_dim, self.inplace = channels, channel_dim, inplace
         self.kernel = compile_kernel(self.activation, backend)
         self._bounded: dict[str, Parameter] = {}
         for parameter in self.activation.learnable:
@@ -99,7 +102,7 @@ class Module(torch.nn.Module):
         if self.channels is not None:
             shape = self._channel_shape(x)
             values = tuple(v.view(shape) if isinstance(v, torch.Tensor) else v for v in values)
-        return self.kernel.apply(x, values)
+        return self.kernel.apply_(x, values) if self.inplace else self.kernel.apply(x, values)
 
     def _channel_shape(self, x: torch.Tensor) -> list[int]:
         dim = self.channel_dim
@@ -118,6 +121,8 @@ class Module(torch.nn.Module):
         parts = [str(self.activation), *(f"{n}={v:g}" for n, v in self._fixed.items())]
         if self.channels is not None:
             parts.append(f"channels={self.channels}")
+        if self.inplace:
+            parts.append("inplace=True")
         return ", ".join(parts)
 
 

@@ -256,3 +256,64 @@ def test_autocast_gives_the_layer_what_the_one_before_it_made():
     y.float().sum().backward()
     assert network[1].epsilon.grad.dtype == torch.float32
     assert network[1].epsilon.grad.abs() > 0
+
+
+@pytest.mark.parametrize("name", ["crrelu", "silu", "xielu"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.randn(5, 8),
+        lambda: torch.randn(5, 8, dtype=torch.bfloat16),
+        lambda: torch.randn(5, 8).t(),
+        lambda: torch.randn(9, 8)[::2],
+        lambda: torch.empty(0, 3),
+        lambda: torch.tensor(0.3),
+    ],
+    ids=["dense", "bfloat16", "transposed", "strided", "empty", "scalar"],
+)
+def test_in_place_writes_over_x(name, make):
+    x = make()
+    expected, address = Module(name)(x).detach(), x.data_ptr()
+    with torch.no_grad():
+        y = Module(name, inplace=True)(x)
+    assert y is x
+    assert x.data_ptr() == address
+    assert torch.equal(x, expected)
+
+
+def test_in_place_passes_the_same_gradients():
+    found = []
+    for inplace in (False, True):
+        layer, x = Module("crrelu", inplace=inplace), torch.linspace(-3, 3, 20, requires_grad=True)
+        y = layer(x * 2)
+        found.append((y, *torch.autograd.grad((y * torch.arange(20)).sum(), [x, layer.epsilon])))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_in_place_is_noticed_by_what_saved_x():
+    x = torch.ones(4, requires_grad=True) * 1
+    squared = x**2
+    with torch.no_grad():
+        Module("silu", inplace=True)(x)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        squared.sum().backward()
+
+
+def test_a_leaf_is_not_overwritten():
+    with pytest.raises(RuntimeError, match="leaf Variable that requires grad"):
+        Module("silu", inplace=True)(torch.ones(3, requires_grad=True))
+
+
+# torch loads its rules of forward differentiation by a module that warns of itself.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_in_place_carries_tangents():
+    x, tangent = torch.linspace(-3, 3, 7), torch.ones(7)
+    _, expected = torch.func.jvp(Module("silu"), (x,), (tangent,))
+    with torch.no_grad(), torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(x.clone(), tangent.clone())
+        found = torch.autograd.forward_ad.unpack_dual(Module("silu", inplace=True)(dual)).tangent
+        torch.testing.assert_close(found, expected)
+
+
+def test_in_place_says_so():
+    assert "inplace=True" in repr(Module("silu", inplace=True))

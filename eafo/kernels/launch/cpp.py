@@ -66,6 +66,16 @@ class CppRunner:
         self._forward[x.dtype](x.data_ptr(), y.data_ptr(), n, _threads(n), *map(float, values))
         return y
 
+    def overwrite(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> bool:
+        """Write f(x; θ) over x; False, and nothing written, where x does not lie densely in memory."""
+        if not torch.ops.aten.is_non_overlapping_and_dense(x) or x.is_neg():
+            return False
+        n = x.numel()
+        self._forward[x.dtype](x.data_ptr(), x.data_ptr(), n, _threads(n), *map(float, values))
+        # Autograd finds out by the version that what it saved has changed.
+        torch.autograd.graph.increment_version(x)
+        return True
+
     def backward(
         self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...], grad: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
