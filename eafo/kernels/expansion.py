@@ -111,7 +111,7 @@ def erfc(builder: Builder, e: Any) -> int:
 
 
 def _by_erfcx(builder: Builder, p: int | None, argument: Any) -> int:
-    """P erfc(u), or erfc(u) without p."""
+    """Give p erfc(u), or erfc(u) without p."""
     u, mul = builder.value(argument), Operation.MUL
     half = builder.op(Operation.EXP, builder.value(-(argument**2) / 2))
     size = builder.op(Operation.ERFCX, builder.op(Operation.ABS, u))
