@@ -9,7 +9,8 @@ import pytest
 QUICK = ("--sizes", "2^10", "--dtypes", "float32", "--rounds", "3", "--variants", "eager,eafo")
 
 
-def test_a_table_of_a_catalog_name_and_a_formula(eafo):
+def test_a_table_of_a_catalog_name_and_a_formula(eafo, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     ran = eafo("bench", "crrelu", "x*sigmoid(1.7*x)", *QUICK)
     assert ran.status == 0
     lines = [line.split() for line in ran.out.splitlines()]
