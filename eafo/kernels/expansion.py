@@ -27,8 +27,8 @@ class Builder(Protocol):
     """What an expansion is given: it emits operations and hands back their positions."""
 
     precision: Precision
-    #: How many sigmoids the program holds: a ``single`` one, a ``pair`` or more, or also ``scaled`` ones.
-    gates: Literal["single", "pair", "scaled"]
+    #: Whether the program's sigmoids share their exponential with another: `_gate` then serves them all.
+    gates: Literal["single", "shared"]
 
     def value(self, e: Any) -> int:
         """Give the position of an expression's value."""
@@ -48,63 +48,75 @@ class Builder(Protocol):
 
 
 def scaled_exp(builder: Builder, e: Any) -> int:
-    """(first factor · h) · other factors · h with h = exp(u/2): their own product might overflow where h is 0.
+    """(first factor · h) · other factors · t with exp(u) = h t: their own product might overflow where h is 0.
 
     A factor that may itself overflow where h is 0 (a polynomial, another exponential) makes it a select: where
-    exp(u/2) underflows, no p that a format holds brings p exp(u) back.
+    h underflows, no p that a format holds brings p exp(u) back.
     """
     p, u = e.args
-    half = builder.op(Operation.EXP, builder.value(u / 2))
+    head, tail = _exponential(builder, builder.value(u))
     factors = [f for f in sympy.Mul.make_args(p) if VARIABLE in f.free_symbols]
     scale = sympy.Mul(*(f for f in sympy.Mul.make_args(p) if VARIABLE not in f.free_symbols))
     single = [f.base if _is_small_power(f) else f for f in factors for _ in range(_times(f))]
-    first = builder.op(Operation.MUL, builder.value(single[0]), half)
+    first = builder.op(Operation.MUL, builder.value(single[0]), head)
     values = [builder.value(f) for f in single[1:]]
     result = functools.reduce(lambda a, b: builder.op(Operation.MUL, a, b), values, first)
     if scale not in (1, -1):
         result = builder.op(Operation.MUL, result, builder.value(scale))
-    result = builder.op(Operation.MUL, result, half)
+    result = builder.op(Operation.MUL, result, tail)
     if not all(_is_linear(f) for f in single):
         zero = builder.const(0)
-        result = builder.op(Operation.SELECT, builder.op(Operation.EQUAL, half, zero), zero, result)
+        result = builder.op(Operation.SELECT, builder.op(Operation.EQUAL, head, zero), zero, result)
     return builder.op(Operation.NEG, result) if scale == -1 else result
 
 
+def _exponential(builder: Builder, u: int) -> tuple[int, int]:
+    """Give the two factors of exp(u)."""
+    head = builder.op(Operation.EXP_HEAD, u)
+    return head, builder.op(Operation.EXP_TAIL, head, u)
+
+
 def scaled_sigmoid(builder: Builder, e: Any) -> int:
-    """(p k) k r with h = exp(−|u|/2), r = 1/(1 + h²), and k = 1 for u ≥ 0, h for u < 0; h and r serve σ(±u) too."""
-    p, u, mul = builder.value(e.args[0]), builder.value(e.args[1]), Operation.MUL
-    h, over = _half_gate(builder, u)
-    k = builder.op(
-        Operation.SELECT, builder.op(Operation.LESS_EQUAL, builder.const(0), u), builder.const(1), h
-    )
-    return builder.op(mul, builder.op(mul, builder.op(mul, p, k), k), over)
+    """(p r) a with r = 1/(a + b), where a and b are the factors of the sigmoids of u and −u: nothing underflows early.
+
+    σ(u) σ(−u) p is p (a b) r r, with a b between 1/2 and 4. For a p that is no polynomial, and so may itself be tiny
+    where r is, it is p (a r) for u ≥ 0, where σ(u) is near 1.
+    """
+    (p, u), mul = e.args, Operation.MUL
+    a, over = _gate(builder, u)
+    factors = p.args[0] * fn.Sigmoid(p.args[1]) if isinstance(p, fn.ScaledSigmoid) else p
+    rest = factors / fn.Sigmoid(-u)
+    if not rest.has(fn.Sigmoid(-u)) and fn.Sigmoid(-u) in sympy.Mul.make_args(factors):
+        b, _ = _gate(builder, -u)
+        pair = builder.op(mul, builder.op(mul, a, b), over)
+        return builder.op(mul, builder.op(mul, builder.value(rest), pair), over)
+    if not p.is_polynomial(VARIABLE):
+        right = builder.op(Operation.LESS_EQUAL, builder.const(0), builder.value(u))
+        first = builder.op(Operation.SELECT, right, builder.op(mul, a, over), a)
+        last = builder.op(Operation.SELECT, right, builder.const(1), over)
+        return builder.op(mul, builder.op(mul, builder.value(p), first), last)
+    return builder.op(mul, builder.op(mul, builder.value(p), over), a)
 
 
 def sigmoid(builder: Builder, e: Any) -> int:
     """An operation of its own where it stands alone; else by what it shares with the other gates: one exp, one division."""
-    u = builder.value(e.args[0])
     if builder.gates == "single":
-        return builder.op(Operation.SIGMOID, u)
-    if builder.gates == "scaled":
-        h, over = _half_gate(builder, u)
-        tail = builder.op(Operation.MUL, h, h)
-    else:
-        tail = builder.op(Operation.EXP, builder.op(Operation.NEG, builder.op(Operation.ABS, u)))
-        one = builder.const(1)
-        over = builder.op(Operation.DIV, one, builder.op(Operation.ADD, one, tail))
-    right = builder.op(Operation.LESS_EQUAL, builder.const(0), u)
-    return builder.op(Operation.SELECT, right, over, builder.op(Operation.MUL, tail, over))
+        return builder.op(Operation.SIGMOID, builder.value(e.args[0]))
+    return builder.op(Operation.MUL, *_gate(builder, e.args[0]))
 
 
-def _half_gate(builder: Builder, u: int) -> tuple[int, int]:
-    """Give h = exp(−|u|/2) and 1/(1 + h²)."""
-    mul, one = Operation.MUL, builder.const(1)
-    h = builder.op(Operation.EXP, builder.op(mul, builder.op(Operation.ABS, u), builder.const(-sympy.S.Half)))
-    return h, builder.op(Operation.DIV, one, builder.op(Operation.ADD, one, builder.op(mul, h, h)))
+def _gate(builder: Builder, argument: Any) -> tuple[int, int]:
+    """Give the factor a of σ(u) and 1/(a + b), which serve σ(−u) too, with b in the place of a."""
+    opposite = argument.could_extract_minus_sign()
+    u = builder.value(-argument if opposite else argument)
+    a = builder.op(Operation.GATE, u)
+    b = builder.op(Operation.COGATE, a, u)
+    over = builder.op(Operation.DIV, builder.const(1), builder.op(Operation.ADD, a, b))
+    return (b if opposite else a), over
 
 
 def erfc(builder: Builder, e: Any) -> int:
-    """In float32 h erfcx(|u|) h with h = exp(−u²/2), taken from 2 for u < 0; in float64 an operation of its own."""
+    """In float32 h erfcx(|u|) t with exp(−u²) = h t, taken from 2 for u < 0; in float64 an operation of its own."""
     if builder.precision is Precision.FLOAT32:
         return _by_erfcx(builder, None, e.args[0])
     return builder.op(Operation.ERFC, builder.value(e.args[0]))
@@ -113,20 +125,20 @@ def erfc(builder: Builder, e: Any) -> int:
 def _by_erfcx(builder: Builder, p: int | None, argument: Any) -> int:
     """Give p erfc(u), or erfc(u) without p."""
     u, mul = builder.value(argument), Operation.MUL
-    half = builder.op(Operation.EXP, builder.value(-(argument**2) / 2))
+    head, tail = _exponential(builder, builder.value(-(argument**2)))
     size = builder.op(Operation.ERFCX, builder.op(Operation.ABS, u))
-    first = half if p is None else builder.op(mul, p, half)
-    right = builder.op(mul, builder.op(mul, first, size), half)
+    first = head if p is None else builder.op(mul, p, head)
+    right = builder.op(mul, builder.op(mul, first, size), tail)
     whole = builder.const(2) if p is None else builder.op(Operation.ADD, p, p)
     left = builder.op(Operation.SUB, whole, right)
     return builder.op(Operation.SELECT, builder.op(Operation.LESS, u, builder.const(0)), left, right)
 
 
 def scaled_erfc(builder: Builder, e: Any) -> int:
-    """Compute p erfc(u) with h = exp(−u²/2).
+    """Compute p erfc(u) with exp(−u²) = h t.
 
-    In float32 as (p h) erfcx(|u|) h, taken from 2p for u < 0. In float64, for which no fast erfcx is at hand, by erfc
-    itself, and far out as (p h) h A(u)/(u √π) with A the asymptotic series.
+    In float32 as (p h) erfcx(|u|) t, taken from 2p for u < 0. In float64, for which no fast erfcx is at hand, by erfc
+    itself, and far out as (p h) t A(u)/(u √π) with A the asymptotic series.
 
     Abramowitz, Stegun, Handbook of mathematical functions, 7.1.23; the first term left out is below half a unit.
     """
@@ -134,15 +146,15 @@ def scaled_erfc(builder: Builder, e: Any) -> int:
     if builder.precision is Precision.FLOAT32:
         return _by_erfcx(builder, p, e.args[1])
     start, terms = _ERFC_TAIL[builder.precision]
-    half = builder.op(Operation.EXP, builder.value(-(e.args[1] ** 2) / 2))
+    head, tail = _exponential(builder, builder.value(-(e.args[1] ** 2)))
     q = builder.op(Operation.DIV, builder.const(1), builder.op(mul, u, u))
     series = builder.const(_erfc_coefficient(terms))
     for k in reversed(range(terms)):
         series = builder.op(Operation.ADD, builder.op(mul, series, q), builder.const(_erfc_coefficient(k)))
     over = builder.op(Operation.DIV, series, builder.op(mul, u, builder.const(sympy.sqrt(sympy.pi))))
-    tail = builder.op(mul, builder.op(mul, builder.op(mul, p, half), over), half)
+    far = builder.op(mul, builder.op(mul, builder.op(mul, p, head), over), tail)
     near = builder.op(mul, p, builder.op(Operation.ERFC, u))
-    return builder.op(Operation.SELECT, builder.op(Operation.LESS, builder.const(start), u), tail, near)
+    return builder.op(Operation.SELECT, builder.op(Operation.LESS, builder.const(start), u), far, near)
 
 
 def _erfc_series(builder: Builder, u: int) -> tuple[int, int]:

@@ -113,12 +113,11 @@ def lower(
     )
 
 
-def _gates(expressions: Collection[sympy.Expr]) -> Literal["single", "pair", "scaled"]:
-    """Which sigmoids the expressions hold: those of one argument, up to its sign, share their exponential."""
-    if any(e.has(functions.ScaledSigmoid) for e in expressions):
-        return "scaled"
+def _gates(expressions: Collection[sympy.Expr]) -> Literal["single", "shared"]:
+    """Whether a sigmoid stands alone; those of one argument, up to its sign, share their exponential."""
+    scaled = any(e.has(functions.ScaledSigmoid) for e in expressions)
     found = set().union(*(e.atoms(functions.Sigmoid) for e in expressions))
-    return "pair" if len(found) > 1 else "single"
+    return "shared" if scaled or len(found) > 1 else "single"
 
 
 def _without_dead_code(program: Program) -> Program:
@@ -183,7 +182,7 @@ class _Builder:
         self,
         symbols: Collection[sympy.Symbol],
         precision: Precision,
-        gates: Literal["single", "pair", "scaled"],
+        gates: Literal["single", "shared"],
     ) -> None:
         self.precision, self.gates = precision, gates
         self.instructions: list[Instruction] = []

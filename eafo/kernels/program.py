@@ -29,6 +29,9 @@ class Operation(StrEnum):
     SIGN = "sign"
     SQRT = "sqrt"
     EXP = "exp"
+    #: Two factors of exp(u), of half its exponent each: `EXP_HEAD` of u, `EXP_TAIL` of that and u.
+    EXP_HEAD = "exp_head"
+    EXP_TAIL = "exp_tail"
     EXPM1 = "expm1"
     LOG = "log"
     LOG1P = "log1p"
@@ -44,6 +47,9 @@ class Operation(StrEnum):
     ERFC = "erfc"
     #: exp(u²) erfc(u) for u ≥ 0, which neither underflows nor overflows there.
     ERFCX = "erfcx"
+    #: Two factors a and b with sigmoid(u) = a/(a + b) and sigmoid(−u) = b/(a + b): `GATE` of u, `COGATE` of that and u.
+    GATE = "gate"
+    COGATE = "cogate"
     SIGMOID = "sigmoid"
     SOFTPLUS = "softplus"
     POW = "pow"
@@ -105,6 +111,22 @@ class Program:
     def operations(self) -> int:
         """How many operations are computed for one element: all but inputs and constants."""
         return sum(i.operation not in (Operation.INPUT, Operation.CONST) for i in self.instructions)
+
+    def is_nonpositive(self, position: int) -> bool:
+        """Whether a value is seen to be at most 0: −|v|, −v², or a negative number times v²."""
+        step = self.instructions[position]
+        if step.operation is Operation.NEG:
+            return self._is_nonnegative(step.operands[0])
+        if step.operation is Operation.MUL:
+            factors = [self.instructions[k] for k in step.operands]
+            negative = [f.operation is Operation.CONST and f.value < 0 for f in factors]
+            return any(n and self._is_nonnegative(k) for n, k in zip(negative, step.operands[::-1], strict=True))
+        return False
+
+    def _is_nonnegative(self, position: int) -> bool:
+        step = self.instructions[position]
+        is_square = step.operation is Operation.MUL and step.operands[0] == step.operands[1]
+        return is_square or step.operation is Operation.ABS
 
     def __str__(self) -> str:
         lines = [f"{self.precision} ({', '.join(self.inputs)})"]

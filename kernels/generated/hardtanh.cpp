@@ -57,8 +57,11 @@ inline double eafo_max(double a, double b) { return a > b || a != a ? a : b; }
 inline float eafo_min(float a, float b) { return a < b || a != a ? a : b; }
 inline double eafo_min(double a, double b) { return a < b || a != a ? a : b; }
 
+// Elements whose parameter gradients are summed in the type that computes, before the sum goes on in double.
+const index_t BLOCK = 1024;
+
 template <typename T>
-void forward_chunk_float32(const T* xs, T* ys, index_t n) {
+void forward_block_float32(const T* xs, T* ys, index_t n) {
 #pragma omp simd
     for (index_t i = 0; i < n; ++i) {
         const float x = load(xs[i]);
@@ -69,7 +72,7 @@ void forward_chunk_float32(const T* xs, T* ys, index_t n) {
 }
 
 template <typename T>
-void backward_chunk_float32(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs, T* EAFO_RESTRICT ds, index_t n, double* EAFO_RESTRICT slot) {
+void backward_block_float32(const T* xs, const T* gs, T* ds, index_t n, double* sums) {
 #pragma omp simd
     for (index_t i = 0; i < n; ++i) {
         const float x = load(xs[i]);
@@ -83,7 +86,12 @@ void backward_chunk_float32(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs
 }
 
 template <typename T>
-void forward_chunk_float64(const T* xs, T* ys, index_t n) {
+void backward_chunk_float32(const T* xs, const T* gs, T* ds, index_t n, double* slot) {
+    backward_block_float32(xs, gs, ds, n, slot);
+}
+
+template <typename T>
+void forward_block_float64(const T* xs, T* ys, index_t n) {
 #pragma omp simd
     for (index_t i = 0; i < n; ++i) {
         const double x = load(xs[i]);
@@ -94,7 +102,7 @@ void forward_chunk_float64(const T* xs, T* ys, index_t n) {
 }
 
 template <typename T>
-void backward_chunk_float64(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs, T* EAFO_RESTRICT ds, index_t n, double* EAFO_RESTRICT slot) {
+void backward_block_float64(const T* xs, const T* gs, T* ds, index_t n, double* sums) {
 #pragma omp simd
     for (index_t i = 0; i < n; ++i) {
         const double x = load(xs[i]);
@@ -107,6 +115,11 @@ void backward_chunk_float64(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs
     }
 }
 
+template <typename T>
+void backward_chunk_float64(const T* xs, const T* gs, T* ds, index_t n, double* slot) {
+    backward_block_float64(xs, gs, ds, n, slot);
+}
+
 }  // namespace
 
 // ys[i] = f(xs[i]) for i < n; ys may be xs.
@@ -115,7 +128,7 @@ extern "C" void eafo_forward_float32(const float* xs, float* ys, index_t n, int 
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float32(xs + start, ys + start, count);
+        forward_block_float32(xs + start, ys + start, count);
     }
 }
 
@@ -135,7 +148,7 @@ extern "C" void eafo_forward_bfloat16(const bfloat16_t* xs, bfloat16_t* ys, inde
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float32(xs + start, ys + start, count);
+        forward_block_float32(xs + start, ys + start, count);
     }
 }
 
@@ -155,7 +168,7 @@ extern "C" void eafo_forward_float16(const float16_t* xs, float16_t* ys, index_t
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float32(xs + start, ys + start, count);
+        forward_block_float32(xs + start, ys + start, count);
     }
 }
 
@@ -175,7 +188,7 @@ extern "C" void eafo_forward_float64(const double* xs, double* ys, index_t n, in
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float64(xs + start, ys + start, count);
+        forward_block_float64(xs + start, ys + start, count);
     }
 }
 

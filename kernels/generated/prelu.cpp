@@ -58,8 +58,11 @@ inline double eafo_max(double a, double b) { return a > b || a != a ? a : b; }
 inline float eafo_min(float a, float b) { return a < b || a != a ? a : b; }
 inline double eafo_min(double a, double b) { return a < b || a != a ? a : b; }
 
+// Elements whose parameter gradients are summed in the type that computes, before the sum goes on in double.
+const index_t BLOCK = 1024;
+
 template <typename T>
-void forward_chunk_float32(const T* xs, T* ys, index_t n, float p0) {
+void forward_block_float32(const T* xs, T* ys, index_t n, float p0) {
 #pragma omp simd
     for (index_t i = 0; i < n; ++i) {
         const float x = load(xs[i]);
@@ -71,8 +74,8 @@ void forward_chunk_float32(const T* xs, T* ys, index_t n, float p0) {
 }
 
 template <typename T>
-void backward_chunk_float32(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs, T* EAFO_RESTRICT ds, index_t n, double* EAFO_RESTRICT slot, float p0) {
-    double s0 = 0.0;
+void backward_block_float32(const T* xs, const T* gs, T* ds, index_t n, double* sums, float p0) {
+    float s0 = 0;
 #pragma omp simd reduction(+ : s0)
     for (index_t i = 0; i < n; ++i) {
         const float x = load(xs[i]);
@@ -81,13 +84,21 @@ void backward_chunk_float32(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs
         const float v5 = v3 ? 1.0f : p0;
         const float v6 = v3 ? 0.0f : x;
         store(ds[i], g * v5);
-        s0 += (double)g * (double)v6;
+        s0 += g * v6;
     }
-    slot[0] = s0;
+    sums[0] += (double)s0;
 }
 
 template <typename T>
-void forward_chunk_float64(const T* xs, T* ys, index_t n, double p0) {
+void backward_chunk_float32(const T* xs, const T* gs, T* ds, index_t n, double* slot, float p0) {
+    double sums[1] = {};
+    for (index_t i = 0; i < n; i += BLOCK)
+        backward_block_float32(xs + i, gs + i, ds + i, n - i < BLOCK ? n - i : BLOCK, sums, p0);
+    slot[0] = sums[0];
+}
+
+template <typename T>
+void forward_block_float64(const T* xs, T* ys, index_t n, double p0) {
 #pragma omp simd
     for (index_t i = 0; i < n; ++i) {
         const double x = load(xs[i]);
@@ -99,8 +110,8 @@ void forward_chunk_float64(const T* xs, T* ys, index_t n, double p0) {
 }
 
 template <typename T>
-void backward_chunk_float64(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs, T* EAFO_RESTRICT ds, index_t n, double* EAFO_RESTRICT slot, double p0) {
-    double s0 = 0.0;
+void backward_block_float64(const T* xs, const T* gs, T* ds, index_t n, double* sums, double p0) {
+    double s0 = 0;
 #pragma omp simd reduction(+ : s0)
     for (index_t i = 0; i < n; ++i) {
         const double x = load(xs[i]);
@@ -109,9 +120,17 @@ void backward_chunk_float64(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs
         const double v5 = v3 ? 1.0 : p0;
         const double v6 = v3 ? 0.0 : x;
         store(ds[i], g * v5);
-        s0 += (double)g * (double)v6;
+        s0 += g * v6;
     }
-    slot[0] = s0;
+    sums[0] += (double)s0;
+}
+
+template <typename T>
+void backward_chunk_float64(const T* xs, const T* gs, T* ds, index_t n, double* slot, double p0) {
+    double sums[1] = {};
+    for (index_t i = 0; i < n; i += BLOCK)
+        backward_block_float64(xs + i, gs + i, ds + i, n - i < BLOCK ? n - i : BLOCK, sums, p0);
+    slot[0] = sums[0];
 }
 
 }  // namespace
@@ -122,7 +141,7 @@ extern "C" void eafo_forward_float32(const float* xs, float* ys, index_t n, int 
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float32(xs + start, ys + start, count, (float)p0);
+        forward_block_float32(xs + start, ys + start, count, (float)p0);
     }
 }
 
@@ -150,7 +169,7 @@ extern "C" void eafo_forward_bfloat16(const bfloat16_t* xs, bfloat16_t* ys, inde
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float32(xs + start, ys + start, count, (float)p0);
+        forward_block_float32(xs + start, ys + start, count, (float)p0);
     }
 }
 
@@ -178,7 +197,7 @@ extern "C" void eafo_forward_float16(const float16_t* xs, float16_t* ys, index_t
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float32(xs + start, ys + start, count, (float)p0);
+        forward_block_float32(xs + start, ys + start, count, (float)p0);
     }
 }
 
@@ -206,7 +225,7 @@ extern "C" void eafo_forward_float64(const double* xs, double* ys, index_t n, in
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float64(xs + start, ys + start, count, (double)p0);
+        forward_block_float64(xs + start, ys + start, count, (double)p0);
     }
 }
 

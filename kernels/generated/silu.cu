@@ -2,7 +2,7 @@
 // from: Elfwing, Uchibe, Doya, Sigmoid-weighted linear units, 2017
 // CUDA C++ for NVRTC or nvcc; no header needed.
 // Written by eafo from the formula: rewritten to stay finite and accurate, differentiated, lowered once.
-// Operations an element: 11 forward, 20 backward (f' and the learnable parameters).
+// Operations an element: 6 forward, 10 backward (f' and the learnable parameters).
 
 typedef long long index_t;
 typedef unsigned long long address_t;
@@ -46,82 +46,57 @@ template <typename R> __device__ __forceinline__ R eafo_max(R a, R b) { return a
 template <typename R> __device__ __forceinline__ R eafo_min(R a, R b) { return a < b || a != a ? a : b; }
 template <typename R> __device__ __forceinline__ R eafo_sign(R a) { return a > R(0) ? R(1) : (a < R(0) ? R(-1) : a); }
 
+// Two factors a and b of the sigmoids of x and -x, which are a/(a + b) and b/(a + b).
+__device__ __forceinline__ float eafo_gate(float x) { return expf(0.5f * eafo_min(eafo_max(x, -170.0f), 170.0f)); }
+__device__ __forceinline__ double eafo_gate(double x) { return exp(0.5 * eafo_min(eafo_max(x, -1400.0), 1400.0)); }
+template <typename R> __device__ __forceinline__ R eafo_cogate(R a, R) { return R(1) / a; }
+
 __device__ __forceinline__ float value(float x) {
-    const float v2 = fabsf(x);
-    const float v4 = v2 * (-0.5f);
-    const float v5 = expf(v4);
-    const float v6 = v5 * v5;
-    const float v7 = 1.0f + v6;
-    const float v8 = 1.0f / v7;
-    const bool v10 = 0.0f <= x;
-    const float v11 = v10 ? 1.0f : v5;
-    const float v12 = x * v11;
-    const float v13 = v11 * v12;
-    const float v14 = v8 * v13;
-    return v14;
+    const float v1 = eafo_gate(x);
+    const float v2 = eafo_cogate(v1, x);
+    const float v4 = v1 + v2;
+    const float v5 = 1.0f / v4;
+    const float v6 = x * v5;
+    const float v7 = v1 * v6;
+    return v7;
 }
 
 __device__ __forceinline__ float slopes(float x) {
-    const float v1 = -x;
-    const float v3 = fabsf(x);
-    const float v5 = v3 * (-0.5f);
-    const float v6 = expf(v5);
-    const float v7 = v6 * v6;
-    const float v8 = 1.0f + v7;
-    const float v9 = 1.0f / v8;
-    const bool v11 = 0.0f <= v1;
-    const float v12 = v11 ? 1.0f : v6;
-    const float v13 = x * v12;
-    const float v14 = v12 * v13;
-    const float v15 = v9 * v14;
-    const bool v16 = 0.0f <= x;
-    const float v17 = v16 ? 1.0f : v6;
-    const float v18 = v15 * v17;
-    const float v19 = v17 * v18;
-    const float v20 = v9 * v19;
-    const float v21 = v7 * v9;
-    const float v22 = v16 ? v9 : v21;
-    const float v23 = v20 + v22;
-    return v23;
+    const float v1 = eafo_gate(x);
+    const float v2 = eafo_cogate(v1, x);
+    const float v4 = v1 + v2;
+    const float v5 = 1.0f / v4;
+    const float v6 = v1 * v2;
+    const float v7 = v5 * v6;
+    const float v8 = x * v7;
+    const float v9 = v5 * v8;
+    const float v10 = v1 * v5;
+    const float v11 = v9 + v10;
+    return v11;
 }
 
 __device__ __forceinline__ double value(double x) {
-    const double v2 = fabs(x);
-    const double v4 = v2 * (-0.5);
-    const double v5 = exp(v4);
-    const double v6 = v5 * v5;
-    const double v7 = 1.0 + v6;
-    const double v8 = 1.0 / v7;
-    const bool v10 = 0.0 <= x;
-    const double v11 = v10 ? 1.0 : v5;
-    const double v12 = x * v11;
-    const double v13 = v11 * v12;
-    const double v14 = v8 * v13;
-    return v14;
+    const double v1 = eafo_gate(x);
+    const double v2 = eafo_cogate(v1, x);
+    const double v4 = v1 + v2;
+    const double v5 = 1.0 / v4;
+    const double v6 = x * v5;
+    const double v7 = v1 * v6;
+    return v7;
 }
 
 __device__ __forceinline__ double slopes(double x) {
-    const double v1 = -x;
-    const double v3 = fabs(x);
-    const double v5 = v3 * (-0.5);
-    const double v6 = exp(v5);
-    const double v7 = v6 * v6;
-    const double v8 = 1.0 + v7;
-    const double v9 = 1.0 / v8;
-    const bool v11 = 0.0 <= v1;
-    const double v12 = v11 ? 1.0 : v6;
-    const double v13 = x * v12;
-    const double v14 = v12 * v13;
-    const double v15 = v9 * v14;
-    const bool v16 = 0.0 <= x;
-    const double v17 = v16 ? 1.0 : v6;
-    const double v18 = v15 * v17;
-    const double v19 = v17 * v18;
-    const double v20 = v9 * v19;
-    const double v21 = v7 * v9;
-    const double v22 = v16 ? v9 : v21;
-    const double v23 = v20 + v22;
-    return v23;
+    const double v1 = eafo_gate(x);
+    const double v2 = eafo_cogate(v1, x);
+    const double v4 = v1 + v2;
+    const double v5 = 1.0 / v4;
+    const double v6 = v1 * v2;
+    const double v7 = v5 * v6;
+    const double v8 = x * v7;
+    const double v9 = v5 * v8;
+    const double v10 = v1 * v5;
+    const double v11 = v9 + v10;
+    return v11;
 }
 
 template <typename T, typename R>

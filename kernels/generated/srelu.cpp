@@ -69,8 +69,11 @@ inline double eafo_max(double a, double b) { return a > b || a != a ? a : b; }
 inline float eafo_min(float a, float b) { return a < b || a != a ? a : b; }
 inline double eafo_min(double a, double b) { return a < b || a != a ? a : b; }
 
+// Elements whose parameter gradients are summed in the type that computes, before the sum goes on in double.
+const index_t BLOCK = 1024;
+
 template <typename T>
-void forward_chunk_float32(const T* xs, T* ys, index_t n, float p0) {
+void forward_block_float32(const T* xs, T* ys, index_t n, float p0) {
 #pragma omp simd
     for (index_t i = 0; i < n; ++i) {
         const float x = load(xs[i]);
@@ -90,7 +93,7 @@ void forward_chunk_float32(const T* xs, T* ys, index_t n, float p0) {
 }
 
 template <typename T>
-void backward_chunk_float32(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs, T* EAFO_RESTRICT ds, index_t n, double* EAFO_RESTRICT slot, float p0) {
+void backward_block_float32(const T* xs, const T* gs, T* ds, index_t n, double* sums, float p0) {
 #pragma omp simd
     for (index_t i = 0; i < n; ++i) {
         const float x = load(xs[i]);
@@ -119,7 +122,12 @@ void backward_chunk_float32(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs
 }
 
 template <typename T>
-void forward_chunk_float64(const T* xs, T* ys, index_t n, double p0) {
+void backward_chunk_float32(const T* xs, const T* gs, T* ds, index_t n, double* slot, float p0) {
+    backward_block_float32(xs, gs, ds, n, slot, p0);
+}
+
+template <typename T>
+void forward_block_float64(const T* xs, T* ys, index_t n, double p0) {
 #pragma omp simd
     for (index_t i = 0; i < n; ++i) {
         const double x = load(xs[i]);
@@ -139,7 +147,7 @@ void forward_chunk_float64(const T* xs, T* ys, index_t n, double p0) {
 }
 
 template <typename T>
-void backward_chunk_float64(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs, T* EAFO_RESTRICT ds, index_t n, double* EAFO_RESTRICT slot, double p0) {
+void backward_block_float64(const T* xs, const T* gs, T* ds, index_t n, double* sums, double p0) {
 #pragma omp simd
     for (index_t i = 0; i < n; ++i) {
         const double x = load(xs[i]);
@@ -167,6 +175,11 @@ void backward_chunk_float64(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs
     }
 }
 
+template <typename T>
+void backward_chunk_float64(const T* xs, const T* gs, T* ds, index_t n, double* slot, double p0) {
+    backward_block_float64(xs, gs, ds, n, slot, p0);
+}
+
 }  // namespace
 
 // ys[i] = f(xs[i]) for i < n; ys may be xs.
@@ -175,7 +188,7 @@ extern "C" void eafo_forward_float32(const float* xs, float* ys, index_t n, int 
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float32(xs + start, ys + start, count, (float)p0);
+        forward_block_float32(xs + start, ys + start, count, (float)p0);
     }
 }
 
@@ -195,7 +208,7 @@ extern "C" void eafo_forward_bfloat16(const bfloat16_t* xs, bfloat16_t* ys, inde
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float32(xs + start, ys + start, count, (float)p0);
+        forward_block_float32(xs + start, ys + start, count, (float)p0);
     }
 }
 
@@ -215,7 +228,7 @@ extern "C" void eafo_forward_float16(const float16_t* xs, float16_t* ys, index_t
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float32(xs + start, ys + start, count, (float)p0);
+        forward_block_float32(xs + start, ys + start, count, (float)p0);
     }
 }
 
@@ -235,7 +248,7 @@ extern "C" void eafo_forward_float64(const double* xs, double* ys, index_t n, in
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float64(xs + start, ys + start, count, (double)p0);
+        forward_block_float64(xs + start, ys + start, count, (double)p0);
     }
 }
 

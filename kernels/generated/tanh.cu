@@ -2,7 +2,7 @@
 // from: LeCun et al., Efficient backprop, 1998
 // CUDA C++ for NVRTC or nvcc; no header needed.
 // Written by eafo from the formula: rewritten to stay finite and accurate, differentiated, lowered once.
-// Operations an element: 1 forward, 23 backward (f' and the learnable parameters).
+// Operations an element: 1 forward, 9 backward (f' and the learnable parameters).
 
 typedef long long index_t;
 typedef unsigned long long address_t;
@@ -46,6 +46,11 @@ template <typename R> __device__ __forceinline__ R eafo_max(R a, R b) { return a
 template <typename R> __device__ __forceinline__ R eafo_min(R a, R b) { return a < b || a != a ? a : b; }
 template <typename R> __device__ __forceinline__ R eafo_sign(R a) { return a > R(0) ? R(1) : (a < R(0) ? R(-1) : a); }
 
+// Two factors a and b of the sigmoids of x and -x, which are a/(a + b) and b/(a + b).
+__device__ __forceinline__ float eafo_gate(float x) { return expf(0.5f * eafo_min(eafo_max(x, -170.0f), 170.0f)); }
+__device__ __forceinline__ double eafo_gate(double x) { return exp(0.5 * eafo_min(eafo_max(x, -1400.0), 1400.0)); }
+template <typename R> __device__ __forceinline__ R eafo_cogate(R a, R) { return R(1) / a; }
+
 __device__ __forceinline__ float value(float x) {
     const float v1 = tanhf(x);
     return v1;
@@ -53,29 +58,15 @@ __device__ __forceinline__ float value(float x) {
 
 __device__ __forceinline__ float slopes(float x) {
     const float v2 = x * 2.0f;
-    const float v4 = fabsf(v2);
-    const float v6 = v4 * (-0.5f);
-    const float v7 = expf(v6);
-    const float v8 = v7 * v7;
-    const float v9 = 1.0f + v8;
-    const float v10 = 1.0f / v9;
-    const bool v12 = 0.0f <= v2;
-    const float v13 = v8 * v10;
-    const float v14 = v12 ? v10 : v13;
-    const float v16 = v14 * 4.0f;
-    const float v18 = x * (-2.0f);
-    const float v19 = fabsf(v18);
-    const float v20 = (-0.5f) * v19;
-    const float v21 = expf(v20);
-    const float v22 = v21 * v21;
-    const float v23 = 1.0f + v22;
-    const float v24 = 1.0f / v23;
-    const bool v25 = 0.0f <= v18;
-    const float v26 = v25 ? 1.0f : v21;
-    const float v27 = v16 * v26;
-    const float v28 = v26 * v27;
-    const float v29 = v24 * v28;
-    return v29;
+    const float v3 = eafo_gate(v2);
+    const float v4 = eafo_cogate(v3, v2);
+    const float v6 = v3 + v4;
+    const float v7 = 1.0f / v6;
+    const float v8 = v3 * v4;
+    const float v9 = v7 * v8;
+    const float v11 = v9 * 4.0f;
+    const float v12 = v7 * v11;
+    return v12;
 }
 
 __device__ __forceinline__ double value(double x) {
@@ -85,29 +76,15 @@ __device__ __forceinline__ double value(double x) {
 
 __device__ __forceinline__ double slopes(double x) {
     const double v2 = x * 2.0;
-    const double v4 = fabs(v2);
-    const double v6 = v4 * (-0.5);
-    const double v7 = exp(v6);
-    const double v8 = v7 * v7;
-    const double v9 = 1.0 + v8;
-    const double v10 = 1.0 / v9;
-    const bool v12 = 0.0 <= v2;
-    const double v13 = v8 * v10;
-    const double v14 = v12 ? v10 : v13;
-    const double v16 = v14 * 4.0;
-    const double v18 = x * (-2.0);
-    const double v19 = fabs(v18);
-    const double v20 = (-0.5) * v19;
-    const double v21 = exp(v20);
-    const double v22 = v21 * v21;
-    const double v23 = 1.0 + v22;
-    const double v24 = 1.0 / v23;
-    const bool v25 = 0.0 <= v18;
-    const double v26 = v25 ? 1.0 : v21;
-    const double v27 = v16 * v26;
-    const double v28 = v26 * v27;
-    const double v29 = v24 * v28;
-    return v29;
+    const double v3 = eafo_gate(v2);
+    const double v4 = eafo_cogate(v3, v2);
+    const double v6 = v3 + v4;
+    const double v7 = 1.0 / v6;
+    const double v8 = v3 * v4;
+    const double v9 = v7 * v8;
+    const double v11 = v9 * 4.0;
+    const double v12 = v7 * v11;
+    return v12;
 }
 
 template <typename T, typename R>

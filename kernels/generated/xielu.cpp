@@ -87,55 +87,79 @@ inline double expm1_over(double r) {
     p = p * r + 0.5;
     return p * r + 1.0;
 }
+// In float a polynomial fitted to the least relative error of e^r: 2^-28.
 inline float expm1_over(float r) {
-    float p = 1.0f / 5040.0f;
-    p = p * r + 1.0f / 720.0f;
-    p = p * r + 1.0f / 120.0f;
-    p = p * r + 1.0f / 24.0f;
-    p = p * r + 1.0f / 6.0f;
-    p = p * r + 0.5f;
+    float p = 0.0013814467238262296f;
+    p = p * r + 0.008368780836462975f;
+    p = p * r + 0.04166839271783829f;
+    p = p * r + 0.1666651964187622f;
+    p = p * r + 0.4999999403953552f;
     return p * r + 1.0f;
 }
 
-// e^x without a branch: x = k log(2) + r, the product k * (head of log(2)) is exact. The power of two is applied in
-// two steps, so that a subnormal result is rounded once and a large one overflows to infinity.
-inline double eafo_exp(double x) {
-    x = x < -800.0 ? -800.0 : (x > 800.0 ? 800.0 : x);
+// e^x without a branch as head * tail: x = k log(2) + r, the product k * (head of log(2)) is exact, and each factor takes
+// half of k. A product of either with a number that the type holds neither underflows nor overflows before its time, and
+// a subnormal result is rounded once. Below the least k both exponents are 0, and so are the factors.
+inline double above_least(double x) { return x < -1418.2 ? -1418.2 : x; }
+inline double within_range(double x) {
+    x = above_least(x);
+    return x > 1417.0 ? 1417.0 : x;
+}
+inline long long exp_steps(double x) { return double_to_bits(x * 0x1.71547652b82fep+0 + ROUND64) - (double_to_bits(ROUND64) - 2046); }
+inline double exp_head(double x) {
     const double k = (x * 0x1.71547652b82fep+0 + ROUND64) - ROUND64;
     const double r = (x - k * 0x1.62e42fee00000p-1) - k * 0x1.a39ef35793c76p-33;
-    const double half = (k * 0.5 + ROUND64) - ROUND64;
-    const double p = expm1_over(r) * r + 1.0;
-    return p * power_of_two(half) * power_of_two(k - half);
+    return (expm1_over(r) * r + 1.0) * bits_to_double((exp_steps(x) >> 1) << 52);
 }
-inline float eafo_exp(float x) {
-    x = x < -120.0f ? -120.0f : (x > 120.0f ? 120.0f : x);
+inline double exp_tail(double x) { return bits_to_double((exp_steps(x) - (exp_steps(x) >> 1)) << 52); }
+inline double eafo_exp_head(double x) { return exp_head(within_range(x)); }
+inline double eafo_exp_tail(double, double x) { return exp_tail(within_range(x)); }
+inline double eafo_exp(double x) { return exp_head(within_range(x)) * exp_tail(within_range(x)); }
+// For x <= 0.
+inline double eafo_decay_head(double x) { return exp_head(above_least(x)); }
+inline double eafo_decay_tail(double, double x) { return exp_tail(above_least(x)); }
+inline double eafo_decay(double x) { return exp_head(above_least(x)) * exp_tail(above_least(x)); }
+inline float above_least(float x) { return x < -176.0f ? -176.0f : x; }
+inline float within_range(float x) {
+    x = above_least(x);
+    return x > 176.0f ? 176.0f : x;
+}
+inline int exp_steps(float x) { return float_to_bits(x * 0x1.715476p+0f + ROUND32) - (float_to_bits(ROUND32) - 254); }
+inline float exp_head(float x) {
     const float k = (x * 0x1.715476p+0f + ROUND32) - ROUND32;
     const float r = (x - k * 0x1.62e400p-1f) - k * 0x1.7f7d1cp-20f;
-    const float half = (k * 0.5f + ROUND32) - ROUND32;
-    const float p = expm1_over(r) * r + 1.0f;
-    return p * power_of_two(half) * power_of_two(k - half);
+    return (expm1_over(r) * r + 1.0f) * bits_to_float((exp_steps(x) >> 1) << 23);
 }
+inline float exp_tail(float x) { return bits_to_float((exp_steps(x) - (exp_steps(x) >> 1)) << 23); }
+inline float eafo_exp_head(float x) { return exp_head(within_range(x)); }
+inline float eafo_exp_tail(float, float x) { return exp_tail(within_range(x)); }
+inline float eafo_exp(float x) { return exp_head(within_range(x)) * exp_tail(within_range(x)); }
+// For x <= 0.
+inline float eafo_decay_head(float x) { return exp_head(above_least(x)); }
+inline float eafo_decay_tail(float, float x) { return exp_tail(above_least(x)); }
+inline float eafo_decay(float x) { return exp_head(above_least(x)) * exp_tail(above_least(x)); }
 
 // e^x - 1 = 2 (2^(k-1) (e^r - 1) + (2^(k-1) - 1/2)): exact at k = 0, where x is small.
 inline double eafo_expm1(double x) {
-    const double y = x < -60.0 ? -60.0 : (x > 800.0 ? 800.0 : x);
+    const double y = x < -60.0 ? -60.0 : (x > 710.0 ? 710.0 : x);
     const double k = (y * 0x1.71547652b82fep+0 + ROUND64) - ROUND64;
     const double r = (y - k * 0x1.62e42fee00000p-1) - k * 0x1.a39ef35793c76p-33;
-    const double t = power_of_two(k > 1024.0 ? 1023.0 : k - 1.0);
-    const double result = 2.0 * (t * (expm1_over(r) * r) + (t - 0.5));
-    return x > 709.782712893384 ? __builtin_inf() : (x == 0.0 ? x : result);
+    const double t = power_of_two(k - 1.0);
+    return 2.0 * (t * (expm1_over(r) * r) + (t - 0.5));
 }
 inline float eafo_expm1(float x) {
-    const float y = x < -30.0f ? -30.0f : (x > 120.0f ? 120.0f : x);
+    const float y = x < -30.0f ? -30.0f : (x > 89.0f ? 89.0f : x);
     const float k = (y * 0x1.715476p+0f + ROUND32) - ROUND32;
     const float r = (y - k * 0x1.62e400p-1f) - k * 0x1.7f7d1cp-20f;
-    const float t = power_of_two(k > 128.0f ? 127.0f : k - 1.0f);
-    const float result = 2.0f * (t * (expm1_over(r) * r) + (t - 0.5f));
-    return x > 88.72283935546875f ? __builtin_inff() : (x == 0.0f ? x : result);
+    const float t = power_of_two(k - 1.0f);
+    return 2.0f * (t * (expm1_over(r) * r) + (t - 0.5f));
 }
 
+// Elements whose parameter gradients are summed in the type that computes, before the sum goes on in double.
+const index_t BLOCK = 1024;
+
 template <typename T>
-void forward_chunk_float32(const T* xs, T* ys, index_t n, float p0, float p1, float p2) {
+void forward_block_float32(const T* xs, T* ys, index_t n, float p0, float p1, float p2) {
 #pragma omp simd
     for (index_t i = 0; i < n; ++i) {
         const float x = load(xs[i]);
@@ -154,9 +178,9 @@ void forward_chunk_float32(const T* xs, T* ys, index_t n, float p0, float p1, fl
 }
 
 template <typename T>
-void backward_chunk_float32(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs, T* EAFO_RESTRICT ds, index_t n, double* EAFO_RESTRICT slot, float p0, float p1, float p2) {
-    double s0 = 0.0;
-    double s1 = 0.0;
+void backward_block_float32(const T* xs, const T* gs, T* ds, index_t n, double* sums, float p0, float p1, float p2) {
+    float s0 = 0;
+    float s1 = 0;
 #pragma omp simd reduction(+ : s0, s1)
     for (index_t i = 0; i < n; ++i) {
         const float x = load(xs[i]);
@@ -174,15 +198,24 @@ void backward_chunk_float32(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs
         const float v16 = v4 - x;
         const float v17 = v8 ? 0.0f : v16;
         store(ds[i], g * v13);
-        s0 += (double)g * (double)v15;
-        s1 += (double)g * (double)v17;
+        s0 += g * v15;
+        s1 += g * v17;
     }
-    slot[0] = s0;
-    slot[1] = s1;
+    sums[0] += (double)s0;
+    sums[1] += (double)s1;
 }
 
 template <typename T>
-void forward_chunk_float64(const T* xs, T* ys, index_t n, double p0, double p1, double p2) {
+void backward_chunk_float32(const T* xs, const T* gs, T* ds, index_t n, double* slot, float p0, float p1, float p2) {
+    double sums[2] = {};
+    for (index_t i = 0; i < n; i += BLOCK)
+        backward_block_float32(xs + i, gs + i, ds + i, n - i < BLOCK ? n - i : BLOCK, sums, p0, p1, p2);
+    slot[0] = sums[0];
+    slot[1] = sums[1];
+}
+
+template <typename T>
+void forward_block_float64(const T* xs, T* ys, index_t n, double p0, double p1, double p2) {
 #pragma omp simd
     for (index_t i = 0; i < n; ++i) {
         const double x = load(xs[i]);
@@ -201,9 +234,9 @@ void forward_chunk_float64(const T* xs, T* ys, index_t n, double p0, double p1, 
 }
 
 template <typename T>
-void backward_chunk_float64(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs, T* EAFO_RESTRICT ds, index_t n, double* EAFO_RESTRICT slot, double p0, double p1, double p2) {
-    double s0 = 0.0;
-    double s1 = 0.0;
+void backward_block_float64(const T* xs, const T* gs, T* ds, index_t n, double* sums, double p0, double p1, double p2) {
+    double s0 = 0;
+    double s1 = 0;
 #pragma omp simd reduction(+ : s0, s1)
     for (index_t i = 0; i < n; ++i) {
         const double x = load(xs[i]);
@@ -221,11 +254,20 @@ void backward_chunk_float64(const T* EAFO_RESTRICT xs, const T* EAFO_RESTRICT gs
         const double v16 = v4 - x;
         const double v17 = v8 ? 0.0 : v16;
         store(ds[i], g * v13);
-        s0 += (double)g * (double)v15;
-        s1 += (double)g * (double)v17;
+        s0 += g * v15;
+        s1 += g * v17;
     }
-    slot[0] = s0;
-    slot[1] = s1;
+    sums[0] += (double)s0;
+    sums[1] += (double)s1;
+}
+
+template <typename T>
+void backward_chunk_float64(const T* xs, const T* gs, T* ds, index_t n, double* slot, double p0, double p1, double p2) {
+    double sums[2] = {};
+    for (index_t i = 0; i < n; i += BLOCK)
+        backward_block_float64(xs + i, gs + i, ds + i, n - i < BLOCK ? n - i : BLOCK, sums, p0, p1, p2);
+    slot[0] = sums[0];
+    slot[1] = sums[1];
 }
 
 }  // namespace
@@ -236,7 +278,7 @@ extern "C" void eafo_forward_float32(const float* xs, float* ys, index_t n, int 
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float32(xs + start, ys + start, count, (float)p0, (float)p1, (float)p2);
+        forward_block_float32(xs + start, ys + start, count, (float)p0, (float)p1, (float)p2);
     }
 }
 
@@ -264,7 +306,7 @@ extern "C" void eafo_forward_bfloat16(const bfloat16_t* xs, bfloat16_t* ys, inde
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float32(xs + start, ys + start, count, (float)p0, (float)p1, (float)p2);
+        forward_block_float32(xs + start, ys + start, count, (float)p0, (float)p1, (float)p2);
     }
 }
 
@@ -292,7 +334,7 @@ extern "C" void eafo_forward_float16(const float16_t* xs, float16_t* ys, index_t
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float32(xs + start, ys + start, count, (float)p0, (float)p1, (float)p2);
+        forward_block_float32(xs + start, ys + start, count, (float)p0, (float)p1, (float)p2);
     }
 }
 
@@ -320,7 +362,7 @@ extern "C" void eafo_forward_float64(const double* xs, double* ys, index_t n, in
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_chunk_float64(xs + start, ys + start, count, (double)p0, (double)p1, (double)p2);
+        forward_block_float64(xs + start, ys + start, count, (double)p0, (double)p1, (double)p2);
     }
 }
 

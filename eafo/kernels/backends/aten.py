@@ -24,6 +24,11 @@ def _sigmoid(u):
     return torch.where(u >= 0, 1.0, e) / (1.0 + e)
 
 
+def _gate(u):
+    most = 170.0 if u.dtype == torch.float32 else 1400.0
+    return torch.exp(0.5 * torch.clamp(u, -most, most))
+
+
 def _softplus(u):
     return torch.clamp(u, min=0.0) + torch.log1p(torch.exp(-torch.abs(u)))
 
@@ -42,6 +47,9 @@ _FORMS: dict[Operation, str] = {
     Operation.SIGN: "_sign({0})",
     Operation.SQRT: "torch.sqrt({0})",
     Operation.EXP: "torch.exp({0})",
+    # Without an exponent to take apart, both are exp(u/2).
+    Operation.EXP_HEAD: "torch.exp(0.5 * {0})",
+    Operation.EXP_TAIL: "{0}",
     Operation.EXPM1: "torch.expm1({0})",
     Operation.LOG: "torch.log({0})",
     Operation.LOG1P: "torch.log1p({0})",
@@ -56,6 +64,8 @@ _FORMS: dict[Operation, str] = {
     Operation.ERF: "torch.erf({0})",
     Operation.ERFC: "torch.erfc({0})",
     Operation.ERFCX: "torch.special.erfcx({0})",
+    Operation.GATE: "_gate({0})",
+    Operation.COGATE: "1.0 / {0}",
     Operation.SIGMOID: "_sigmoid({0})",
     Operation.SOFTPLUS: "_softplus({0})",
     Operation.POW: "torch.pow({0}, {1})",

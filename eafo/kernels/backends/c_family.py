@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import jinja2
 
@@ -64,7 +65,12 @@ _LIBRARY: dict[Operation, str] = {
 }
 _INSTRUCTIONS = frozenset({Operation.ABS, Operation.SQRT})
 #: Operations that a template defines as ``eafo_NAME`` for both types.
-_DEFINED = frozenset({Operation.SIGMOID, Operation.SOFTPLUS, Operation.MAX, Operation.MIN, Operation.SIGN})
+_DEFINED = frozenset(
+    {
+        Operation.EXP_HEAD, Operation.EXP_TAIL, Operation.GATE, Operation.COGATE, Operation.SIGMOID, Operation.SOFTPLUS, Operation.MAX,
+        Operation.MIN, Operation.SIGN,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,10 +114,12 @@ class Dialect:
     Args:
         builtin: the prefix of fabs and sqrt, which are single instructions.
         defined: operations that the template defines as ``eafo_NAME``.
+        decays: exponentials for which the template defines a function of arguments up to 0.
     """
 
     builtin: str = ""
     defined: frozenset[Operation] = frozenset()
+    decays: Mapping[Operation, str] = field(default_factory=dict)
 
     def call(self, operation: Operation, precision: Precision) -> str:
         """The name of the function that computes an operation."""
@@ -160,7 +168,10 @@ def statements(program: Program, dialect: Dialect) -> tuple[tuple[Statement, ...
         if step.operation in _INFIX:
             text = _INFIX[step.operation].format(*operands)
         else:
-            text = f"{dialect.call(step.operation, program.precision)}({', '.join(operands)})"
+            called = dialect.call(step.operation, program.precision)
+            if step.operation in dialect.decays and program.is_nonpositive(step.operands[-1]):
+                called = dialect.decays[step.operation]
+            text = f"{called}({', '.join(operands)})"
         real = "bool" if step.operation.is_logical else _REAL[program.precision]
         lines.append(Statement(real, f"v{position}", text))
         shown.append(f"v{position}")

@@ -29,7 +29,12 @@ _TYPES = {
     "float64": (("float64", "double"),),
 }
 _OWN = frozenset({Operation.EXP, Operation.EXPM1, Operation.TANH, Operation.ERFCX})
-_DIALECT = c_family.Dialect("__builtin_", _OWN)
+_DECAYS = {
+    Operation.EXP: "eafo_decay",
+    Operation.EXP_HEAD: "eafo_decay_head",
+    Operation.EXP_TAIL: "eafo_decay_tail",
+}
+_DIALECT = c_family.Dialect("__builtin_", _OWN, _DECAYS)
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class _Uses:
     infinity: bool
     sign: bool
     sigmoid: bool
+    gate: bool
     softplus: bool
     tanh: bool
     expm1: bool
@@ -51,12 +57,13 @@ def _uses(operations: frozenset[Operation], kernels: list[c_family.Kernel]) -> _
     sigmoid, softplus = Operation.SIGMOID in operations, Operation.SOFTPLUS in operations
     tanh = Operation.TANH in operations
     expm1 = tanh or Operation.EXPM1 in operations
-    exp = expm1 or sigmoid or softplus or Operation.EXP in operations
+    exp = expm1 or sigmoid or softplus or bool({Operation.EXP, Operation.EXP_HEAD, Operation.GATE} & operations)
     return _Uses(
         c_family.holds_nan(kernels),
         c_family.holds_infinity(kernels),
         Operation.SIGN in operations,
         sigmoid,
+        sigmoid or Operation.GATE in operations,
         softplus,
         tanh,
         expm1,

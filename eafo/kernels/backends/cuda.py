@@ -35,6 +35,8 @@ class _Uses:
 
     nan: bool
     infinity: bool
+    halves: bool
+    gate: bool
     sigmoid: bool
     softplus: bool
 
@@ -46,6 +48,8 @@ def source(scalar: Scalar) -> str:
     uses = _Uses(
         c_family.holds_nan(kernels),
         c_family.holds_infinity(kernels),
+        Operation.EXP_HEAD in operations,
+        Operation.GATE in operations,
         Operation.SIGMOID in operations,
         Operation.SOFTPLUS in operations,
     )
