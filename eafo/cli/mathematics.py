@@ -178,12 +178,15 @@ def _number(text: str, what: str, example: str = "--bounds -1 1") -> Expr:
     return number
 
 
-def emit(
+def emit(  # noqa: PLR0917 - typer reads each as an option
     activation: Annotated[str, typer.Argument(help="A catalog name, or formula text in x.")],
     target: Annotated[str, typer.Option("--target", help="What to write: see `eafo list targets`.")] = "cuda",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")
     ] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", help="fast, or for cpp exact: float32 computed in double.")
+    ] = "fast",
     verify: Annotated[bool, typer.Option("--verify", help="Run the code against mpmath first.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -191,7 +194,7 @@ def emit(
     from eafo import catalog, kernels  # noqa: PLC0415 - as above
 
     found = catalog.get(activation)
-    source = kernels.emit(found, target)
+    source = kernels.emit(found, target, precision)
     verification = _verified(found, target) if verify else None
     if output is not None:
         write_text(output, source)

@@ -34,23 +34,30 @@ def suffix(target: str) -> str:
     return _target(target).SUFFIX
 
 
-def emit(activation: ActivationLike, target: str = "cuda") -> str:
+def emit(activation: ActivationLike, target: str = "cuda", precision: str = "fast") -> str:
     """Write an activation's forward and backward kernels as source text.
 
     Args:
         activation: any text form, a SymPy expression or an `Activation`.
         target: ``aten``, ``cpp`` or ``cuda``.
+        precision: ``fast``, or for ``cpp`` ``exact``, as in `eafo.kernels.compile_kernel`.
 
     Raises:
-        InputError: no such activation or target.
+        InputError: no such activation or target, or a precision that the target is not written in.
 
     >>> print(emit("relu", "aten").splitlines()[0])
     # relu: max(0, x)
     """
     chosen = _target(target)
+    offered = tuple(cpp.PRECISIONS) if chosen is cpp else ("fast",)
+    if precision not in offered:
+        raise InputError(f"the precisions of {target} are: {', '.join(offered)}", precision)
     act = get(activation)
-    header = "".join(f"{chosen.COMMENT} {_plain(line)}\n" for line in _header(act, chosen.ABOUT))
-    return f"{header}\n{chosen.source(Scalar.of(act))}"
+    scalar = Scalar.of(act)
+    about = f"{chosen.ABOUT}. {cpp.PRECISIONS[precision]}" if chosen is cpp else chosen.ABOUT
+    source = cpp.source(scalar, precision == "exact") if chosen is cpp else chosen.source(scalar)
+    header = "".join(f"{chosen.COMMENT} {_plain(line)}\n" for line in _header(act, about))
+    return f"{header}\n{source}"
 
 
 def _target(target: str) -> Backend:

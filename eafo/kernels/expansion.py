@@ -10,7 +10,7 @@ import sympy
 
 from eafo.activation import VARIABLE
 from eafo.kernels import functions as fn
-from eafo.kernels.program import Operation, Precision
+from eafo.kernels.program import Mode, Operation, Precision
 
 __all__ = ["EXPANSIONS", "LARGEST_PRODUCT", "Builder"]
 
@@ -23,15 +23,24 @@ _ERFC_TAIL = {Precision.FLOAT32: (8, 5), Precision.FLOAT64: (16, 9)}
 _FAR_TURNS = 256
 
 
+#: Integers up to here have a square that float32 holds.
+_LARGEST_SQUARED = 2**12
+
+
 class Builder(Protocol):
     """What an expansion is given: it emits operations and hands back their positions."""
 
     precision: Precision
+    mode: Mode
     #: Whether the program's sigmoids share their exponential with another: `_gate` then serves them all.
     gates: Literal["single", "shared"]
 
     def value(self, e: Any) -> int:
         """Give the position of an expression's value."""
+        ...
+
+    def pair(self, e: Any) -> tuple[int, int | None]:
+        """Give the position of an expression's value, and where it is kept that of what rounding took."""
         ...
 
     def const(self, number: Any) -> int:
@@ -54,26 +63,41 @@ def scaled_exp(builder: Builder, e: Any) -> int:
     h underflows, no p that a format holds brings p exp(u) back.
     """
     p, u = e.args
-    head, tail = _exponential(builder, builder.value(u))
+    head, tail = exponential(builder, u)
     factors = [f for f in sympy.Mul.make_args(p) if VARIABLE in f.free_symbols]
     scale = sympy.Mul(*(f for f in sympy.Mul.make_args(p) if VARIABLE not in f.free_symbols))
     single = [f.base if _is_small_power(f) else f for f in factors for _ in range(_times(f))]
-    first = builder.op(Operation.MUL, builder.value(single[0]), head)
-    values = [builder.value(f) for f in single[1:]]
-    result = functools.reduce(lambda a, b: builder.op(Operation.MUL, a, b), values, first)
+    values = _factors(builder, single)
+    first = builder.op(Operation.MUL, values[0], head)
+    result = functools.reduce(lambda a, b: builder.op(Operation.MUL, a, b), values[1:], first)
     if scale not in (1, -1):
         result = builder.op(Operation.MUL, result, builder.value(scale))
     result = builder.op(Operation.MUL, result, tail)
-    if not all(_is_linear(f) for f in single):
-        zero = builder.const(0)
-        result = builder.op(Operation.SELECT, builder.op(Operation.EQUAL, head, zero), zero, result)
+    fused = builder.mode is not Mode.PLAIN and len(values) < len(single)
+    if fused or not all(_is_linear(f) for f in single):
+        result = _zero_with(builder, head, p, result)
     return builder.op(Operation.NEG, result) if scale == -1 else result
 
 
-def _exponential(builder: Builder, u: int) -> tuple[int, int]:
+def _factors(builder: Builder, factors: list[Any]) -> list[int]:
+    """Give the values of factors; (x − c)(x + c) as a fused x² − c², where c² is exact."""
+    left, values = list(factors), list[int]()
+    for f in factors if builder.mode is not Mode.PLAIN else ():
+        constant = f - VARIABLE
+        opposite = VARIABLE - constant
+        if f in left and opposite in left and constant.is_Integer and 0 < abs(constant) < _LARGEST_SQUARED:
+            left.remove(f)
+            left.remove(opposite)
+            x = builder.value(VARIABLE)
+            values.append(builder.op(Operation.FMA, x, x, builder.const(-(constant**2))))
+    return values + [builder.value(f) for f in left]
+
+
+def exponential(builder: Builder, u: Any) -> tuple[int, int]:
     """Give the two factors of exp(u)."""
-    head = builder.op(Operation.EXP_HEAD, u)
-    return head, builder.op(Operation.EXP_TAIL, head, u)
+    high, low = builder.pair(u)
+    head = builder.op(Operation.EXP_HEAD, *((high,) if low is None else (high, low)))
+    return head, builder.op(Operation.EXP_TAIL, head, high)
 
 
 def scaled_sigmoid(builder: Builder, e: Any) -> int:
@@ -89,18 +113,27 @@ def scaled_sigmoid(builder: Builder, e: Any) -> int:
     if not rest.has(fn.Sigmoid(-u)) and fn.Sigmoid(-u) in sympy.Mul.make_args(factors):
         b, _ = _gate(builder, -u)
         pair = builder.op(mul, builder.op(mul, a, b), over)
-        return builder.op(mul, builder.op(mul, builder.value(rest), pair), over)
+        result = builder.op(mul, builder.op(mul, builder.value(rest), pair), over)
+        return _zero_with(builder, pair, rest, result)
     if not p.is_polynomial(VARIABLE):
         right = builder.op(Operation.LESS_EQUAL, builder.const(0), builder.value(u))
         first = builder.op(Operation.SELECT, right, builder.op(mul, a, over), a)
         last = builder.op(Operation.SELECT, right, builder.const(1), over)
         return builder.op(mul, builder.op(mul, builder.value(p), first), last)
-    return builder.op(mul, builder.op(mul, builder.value(p), over), a)
+    return _zero_with(builder, a, p, builder.op(mul, builder.op(mul, builder.value(p), over), a))
+
+
+def _zero_with(builder: Builder, gate: int, p: Any, product: int) -> int:
+    """Make a product 0 where a gate is, even if p overflows there."""
+    if _is_linear(p):
+        return product
+    zero = builder.const(0)
+    return builder.op(Operation.SELECT, builder.op(Operation.EQUAL, gate, zero), zero, product)
 
 
 def sigmoid(builder: Builder, e: Any) -> int:
     """An operation of its own where it stands alone; else by what it shares with the other gates: one exp, one division."""
-    if builder.gates == "single":
+    if builder.gates == "single" and builder.pair(e.args[0])[1] is None:
         return builder.op(Operation.SIGMOID, builder.value(e.args[0]))
     return builder.op(Operation.MUL, *_gate(builder, e.args[0]))
 
@@ -108,9 +141,9 @@ def sigmoid(builder: Builder, e: Any) -> int:
 def _gate(builder: Builder, argument: Any) -> tuple[int, int]:
     """Give the factor a of σ(u) and 1/(a + b), which serve σ(−u) too, with b in the place of a."""
     opposite = argument.could_extract_minus_sign()
-    u = builder.value(-argument if opposite else argument)
-    a = builder.op(Operation.GATE, u)
-    b = builder.op(Operation.COGATE, a, u)
+    high, low = builder.pair(-argument if opposite else argument)
+    a = builder.op(Operation.GATE, high)
+    b = builder.op(Operation.COGATE, a, high, *(() if low is None else (low,)))
     over = builder.op(Operation.DIV, builder.const(1), builder.op(Operation.ADD, a, b))
     return (b if opposite else a), over
 
@@ -125,7 +158,7 @@ def erfc(builder: Builder, e: Any) -> int:
 def _by_erfcx(builder: Builder, p: int | None, argument: Any) -> int:
     """Give p erfc(u), or erfc(u) without p."""
     u, mul = builder.value(argument), Operation.MUL
-    head, tail = _exponential(builder, builder.value(-(argument**2)))
+    head, tail = exponential(builder, -(argument**2))
     size = builder.op(Operation.ERFCX, builder.op(Operation.ABS, u))
     first = head if p is None else builder.op(mul, p, head)
     right = builder.op(mul, builder.op(mul, first, size), tail)
@@ -146,7 +179,7 @@ def scaled_erfc(builder: Builder, e: Any) -> int:
     if builder.precision is Precision.FLOAT32:
         return _by_erfcx(builder, p, e.args[1])
     start, terms = _ERFC_TAIL[builder.precision]
-    head, tail = _exponential(builder, builder.value(-(e.args[1] ** 2)))
+    head, tail = exponential(builder, -(e.args[1] ** 2))
     q = builder.op(Operation.DIV, builder.const(1), builder.op(mul, u, u))
     series = builder.const(_erfc_coefficient(terms))
     for k in reversed(range(terms)):

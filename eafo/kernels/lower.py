@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,8 +15,8 @@ from eafo.activation import VARIABLE, Activation
 from eafo.branching import derivative
 from eafo.errors import InputError
 from eafo.kernels import functions
-from eafo.kernels.expansion import EXPANSIONS, LARGEST_PRODUCT
-from eafo.kernels.program import Instruction, Operation, Precision, Program
+from eafo.kernels.expansion import EXPANSIONS, LARGEST_PRODUCT, exponential
+from eafo.kernels.program import Instruction, Mode, Operation, Precision, Program
 from eafo.kernels.stabilise import finish, stabilise
 
 __all__ = ["Scalar", "lower"]
@@ -52,25 +53,25 @@ class Scalar:
         slope = derivative(self.expression, symbol)
         return Scalar(slope, self.parameters, self.learnable, self.without)
 
-    def forward(self, precision: Precision) -> Program:
+    def forward(self, precision: Precision, mode: Mode = Mode.PLAIN) -> Program:
         """Lower f."""
-        return _forward(self, precision)
+        return _forward(self, precision, mode)
 
-    def backward(self, precision: Precision) -> Program:
+    def backward(self, precision: Precision, mode: Mode = Mode.PLAIN) -> Program:
         """Lower f′ and ∂f/∂θ for each learnable θ to one program, terms shared."""
-        return _backward(self, precision)
+        return _backward(self, precision, mode)
 
 
 @functools.lru_cache(maxsize=512)
-def _forward(scalar: Scalar, precision: Precision) -> Program:
-    return lower([finish(scalar.expression, scalar.without)], scalar.parameters, precision, ["f"])
+def _forward(scalar: Scalar, precision: Precision, mode: Mode) -> Program:
+    return lower([finish(scalar.expression, scalar.without)], scalar.parameters, precision, ["f"], mode)
 
 
 @functools.lru_cache(maxsize=512)
-def _backward(scalar: Scalar, precision: Precision) -> Program:
+def _backward(scalar: Scalar, precision: Precision, mode: Mode) -> Program:
     symbols = (VARIABLE, *scalar.learnable)
     slopes = [finish(derivative(scalar.expression, s), scalar.without) for s in symbols]
-    return lower(slopes, scalar.parameters, precision, [f"df/d{s.name}" for s in symbols])
+    return lower(slopes, scalar.parameters, precision, [f"df/d{s.name}" for s in symbols], mode)
 
 
 def lower(
@@ -78,6 +79,7 @@ def lower(
     parameters: Collection[sympy.Symbol],
     precision: Precision,
     names: Collection[str],
+    mode: Mode = Mode.PLAIN,
 ) -> Program:
     """Lower expressions of x and the parameters to one program.
 
@@ -86,6 +88,7 @@ def lower(
         parameters: the symbols that may occur beside x, in the order of the program's inputs.
         precision: the format that constants are rounded to, once, from their exact values.
         names: one a result, for a reader.
+        mode: which operations there are, and whether arguments of exponentials are computed to twice the digits.
 
     Raises:
         InputError: an expression holds a function that no operation stands for.
@@ -100,7 +103,7 @@ def lower(
       f = v3
     """
     symbols = (VARIABLE, *parameters)
-    builder = _Builder(symbols, precision, _gates(expressions))
+    builder = _Builder(symbols, precision, mode, _gates(expressions))
     outputs = [builder.value(e) for e in expressions]
     return _without_dead_code(
         Program(
@@ -182,12 +185,14 @@ class _Builder:
         self,
         symbols: Collection[sympy.Symbol],
         precision: Precision,
+        mode: Mode,
         gates: Literal["single", "shared"],
     ) -> None:
-        self.precision, self.gates = precision, gates
+        self.precision, self.mode, self.gates = precision, mode, gates
         self.instructions: list[Instruction] = []
         self._known: dict[Instruction, int] = {}
         self._values: dict[Any, int] = {}
+        self._pairs: dict[Any, tuple[int, int | None]] = {}
         for position, symbol in enumerate(symbols):
             self._values[symbol] = self._emit(Instruction(Operation.INPUT, (), position))
 
@@ -227,9 +232,58 @@ class _Builder:
             self._values[e] = self._build(e)
         return self._values[e]
 
-    def _build(self, e: Any) -> int:
+    def pair(self, e: Any) -> tuple[int, int | None]:
+        """The position of an expression's value, and in compensated float32 that of what rounding took from it.
+
+        Sums, products and small powers are followed, with Knuth's two-sum and Dekker's product by a fused operation; for
+        float64 the plain value is precise enough.
+        """
+        if self.mode is not Mode.COMPENSATED or self.precision is Precision.FLOAT64:
+            return self.value(e), None
+        if e not in self._pairs:
+            self._pairs[e] = self._pair(e)
+        return self._pairs[e]
+
+    def _pair(self, e: Any) -> tuple[int, int | None]:
+        if e.is_number:
+            high = self.const(e)
+            rest = sympy.N(functions.elementary(e), 40) - sympy.Float(self.instructions[high].value, 40)
+            return high, self.const(rest) if abs(rest) > 0 else None
+        if isinstance(e, sympy.Add):
+            return functools.reduce(self._pair_sum, map(self.pair, e.args))
+        if isinstance(e, sympy.Mul) and not any(f.is_Pow and f.exp.is_negative and not f.is_number for f in e.args):
+            # x², times what has no x: the square is then exact in its two parts.
+            number = sympy.Mul(*(f for f in e.args if f.is_number))
+            factors = sorted((f for f in e.args if not f.is_number), key=lambda f: not f.has(VARIABLE))
+            factors += [number] if number != 1 else []
+            return functools.reduce(self._pair_product, map(self.pair, factors))
+        if e.is_Pow and e.exp.is_Integer and 1 < e.exp <= LARGEST_PRODUCT:
+            return functools.reduce(self._pair_product, [self.pair(e.base)] * int(e.exp))
+        return self.value(e), None
+
+    def _pair_sum(self, a: tuple[int, int | None], b: tuple[int, int | None]) -> tuple[int, int | None]:
+        total = self.op(Operation.ADD, a[0], b[0])
+        rest = self.op(Operation.SUM_ERROR, a[0], b[0], total)
+        for low in (a[1], b[1]):
+            rest = rest if low is None else self.op(Operation.ADD, rest, low)
+        return total, rest
+
+    def _pair_product(self, a: tuple[int, int | None], b: tuple[int, int | None]) -> tuple[int, int | None]:
+        product = self.op(Operation.MUL, a[0], b[0])
+        terms = [self.op(Operation.MUL, k, low) for k, low in ((b[0], a[1]), (a[0], b[1])) if low is not None]
+        if not any(self._is_power_of_two(k[0]) for k in (a, b)):
+            terms.append(self.op(Operation.PRODUCT_ERROR, a[0], b[0], product))
+        return product, functools.reduce(lambda p, q: self.op(Operation.ADD, p, q), terms) if terms else None
+
+    def _is_power_of_two(self, position: int) -> bool:
+        step = self.instructions[position]
+        return step.operation is Operation.CONST and abs(math.frexp(step.value)[0]) == 0.5
+
+    def _build(self, e: Any) -> int:  # noqa: PLR0911 - one case a kind of function
         if e.is_number and not e.is_Boolean:
             return self.const(e)
+        if type(e) is sympy.exp and self.pair(e.args[0])[1] is not None:
+            return self.op(Operation.MUL, *exponential(self, e.args[0]))
         if type(e) in _FUNCTIONS:
             return self.op(_FUNCTIONS[type(e)], self.value(e.args[0]))
         if type(e) in _CHAINS:
@@ -293,7 +347,12 @@ class _Builder:
         result = functools.reduce(lambda a, b: self.op(Operation.MUL, a, b), values)
         if below:
             bottom = functools.reduce(lambda a, b: self.op(Operation.MUL, a, b), map(self.value, below))
-            result = self.op(Operation.DIV, result, bottom)
+            if self.mode is not Mode.PLAIN and not any(f.has(VARIABLE) for f in below):
+                # One division for all elements.
+                over = self.op(Operation.DIV, self.const(1), bottom)
+                result = self.op(Operation.MUL, result, over)
+            else:
+                result = self.op(Operation.DIV, result, bottom)
         return self.op(Operation.NEG, result) if negate else result
 
     def _power(self, base: Any, exponent: Any) -> int:

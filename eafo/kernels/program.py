@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Instruction", "Operation", "Precision", "Program"]
+__all__ = ["Instruction", "Mode", "Operation", "Precision", "Program"]
 
 
 class Precision(StrEnum):
@@ -13,6 +13,14 @@ class Precision(StrEnum):
 
     FLOAT32 = "float32"
     FLOAT64 = "float64"
+
+
+class Mode(StrEnum):
+    """How a program is written: of plain operations; of fused ones too; or with arguments of exponentials in two parts."""
+
+    PLAIN = "plain"
+    FUSED = "fused"
+    COMPENSATED = "compensated"
 
 
 class Operation(StrEnum):
@@ -24,12 +32,17 @@ class Operation(StrEnum):
     SUB = "sub"
     MUL = "mul"
     DIV = "div"
+    #: ab + c, rounded once.
+    FMA = "fma"
+    #: What rounding took from p = ab, and from s = a + b: of a, b and the result.
+    PRODUCT_ERROR = "product_error"
+    SUM_ERROR = "sum_error"
     NEG = "neg"
     ABS = "abs"
     SIGN = "sign"
     SQRT = "sqrt"
     EXP = "exp"
-    #: Two factors of exp(u), of half its exponent each: `EXP_HEAD` of u, `EXP_TAIL` of that and u.
+    #: Two factors of exp(u + v), of half its exponent each: `EXP_HEAD` of u and perhaps a small v, `EXP_TAIL` of that and u.
     EXP_HEAD = "exp_head"
     EXP_TAIL = "exp_tail"
     EXPM1 = "expm1"
@@ -47,7 +60,8 @@ class Operation(StrEnum):
     ERFC = "erfc"
     #: exp(u²) erfc(u) for u ≥ 0, which neither underflows nor overflows there.
     ERFCX = "erfcx"
-    #: Two factors a and b with sigmoid(u) = a/(a + b) and sigmoid(−u) = b/(a + b): `GATE` of u, `COGATE` of that and u.
+    #: Two factors a and b with sigmoid(u) = a/(a + b) and sigmoid(−u) = b/(a + b): `GATE` of u, `COGATE` of that and u,
+    #: and perhaps a small v, for sigmoid(u + v).
     GATE = "gate"
     COGATE = "cogate"
     SIGMOID = "sigmoid"

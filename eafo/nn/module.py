@@ -29,6 +29,7 @@ class Module(torch.nn.Module):
         channel_dim: the dimension of x that holds the channels, 1 as for `torch.nn.PReLU`.
         inplace: write the result over x. Backward needs x, so a copy is kept where a gradient is asked: this saves
             memory in inference only.
+        precision: ``fast`` or ``exact``, as in `eafo.kernels.compile_kernel`.
 
     Raises:
         InputError: no such activation or backend; a parameter's name that `torch.nn.Module` uses itself.
@@ -45,7 +46,9 @@ class Module(torch.nn.Module):
         channels: int | None = None,
         backend: str = "auto",
         channel_dim: int = 1,
+        *,
         inplace: bool = False,
+        precision: str = "fast",
     ) -> None:
         super().__init__()
         self.activation = get(activation)
@@ -54,7 +57,7 @@ class Module(torch.nn.Module):
         if type(channel_dim) is not int:
             raise InputError("the channel dimension must be a whole number", channel_dim)
         self.channels, self.channel_dim, self.inplace = channels, channel_dim, inplace
-        self.kernel = compile_kernel(self.activation, backend)
+        self.kernel = compile_kernel(self.activation, backend, precision)
         self._bounded: dict[str, Parameter] = {}
         for parameter in self.activation.learnable:
             self._add(parameter)
@@ -123,6 +126,8 @@ class Module(torch.nn.Module):
             parts.append(f"channels={self.channels}")
         if self.inplace:
             parts.append("inplace=True")
+        if self.kernel.precision != "fast":
+            parts.append(f"precision={self.kernel.precision!r}")
         return ", ".join(parts)
 
 

@@ -73,8 +73,8 @@ __device__ __forceinline__ float slopes(float x, float p0, float& d0) {
     const float v9 = eafo_exp_head(v8);
     const float v10 = eafo_exp_tail(v9, v8);
     const float v11 = x + 1.0f;
-    const float v12 = v9 * v11;
-    const float v13 = x - 1.0f;
+    const float v12 = x - 1.0f;
+    const float v13 = v9 * v11;
     const float v14 = v12 * v13;
     const float v15 = -p0;
     const float v16 = v14 * v15;
@@ -107,8 +107,8 @@ __device__ __forceinline__ double slopes(double x, double p0, double& d0) {
     const double v9 = eafo_exp_head(v8);
     const double v10 = eafo_exp_tail(v9, v8);
     const double v11 = x + 1.0;
-    const double v12 = v9 * v11;
-    const double v13 = x - 1.0;
+    const double v12 = x - 1.0;
+    const double v13 = v9 * v11;
     const double v14 = v12 * v13;
     const double v15 = -p0;
     const double v16 = v14 * v15;

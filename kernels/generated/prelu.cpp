@@ -1,7 +1,7 @@
 // prelu: where(x > 0, x, alpha*x)
 // p0 = alpha, 0.25 at the start, in (-inf, inf), learnable
 // from: He et al., Delving deep into rectifiers, 2015
-// C++17 for GCC and Clang, four types; no header needed.
+// C++17 for GCC and Clang, four types; no header needed. fast: float32 within 8 ULP of the largest term, half precisions within 1.
 // Written by eafo from the formula: rewritten to stay finite and accurate, differentiated, lowered once.
 // Operations an element: 3 forward, 3 backward (f' and the learnable parameters).
 
@@ -49,6 +49,7 @@ inline void store(float16_t& to, float v) {
 }
 inline float load(float v) { return v; }
 inline void store(float& to, float v) { to = v; }
+inline void store(float& to, double v) { to = (float)v; }
 inline double load(double v) { return v; }
 inline void store(double& to, double v) { to = v; }
 
@@ -57,12 +58,20 @@ inline float eafo_max(float a, float b) { return a > b || a != a ? a : b; }
 inline double eafo_max(double a, double b) { return a > b || a != a ? a : b; }
 inline float eafo_min(float a, float b) { return a < b || a != a ? a : b; }
 inline double eafo_min(double a, double b) { return a < b || a != a ? a : b; }
+// ab + c rounded once, and what rounding took from p = ab and from s = a + b.
+inline float eafo_fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+inline double eafo_fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
+inline float eafo_product_error(float a, float b, float p) { return __builtin_fmaf(a, b, -p); }
+inline float eafo_sum_error(float a, float b, float s) {
+    const float c = s - a;
+    return (a - (s - c)) + (b - c);
+}
 
 // Elements whose parameter gradients are summed in the type that computes, before the sum goes on in double.
 const index_t BLOCK = 1024;
 
 template <typename T>
-void forward_block_float32(const T* xs, T* ys, index_t n, float p0) {
+void forward_block_float32_fused(const T* xs, T* ys, index_t n, float p0) {
 #pragma omp simd
     for (index_t i = 0; i < n; ++i) {
         const float x = load(xs[i]);
@@ -74,7 +83,7 @@ void forward_block_float32(const T* xs, T* ys, index_t n, float p0) {
 }
 
 template <typename T>
-void backward_block_float32(const T* xs, const T* gs, T* ds, index_t n, double* sums, float p0) {
+void backward_block_float32_fused(const T* xs, const T* gs, T* ds, index_t n, double* sums, float p0) {
     float s0 = 0;
 #pragma omp simd reduction(+ : s0)
     for (index_t i = 0; i < n; ++i) {
@@ -90,15 +99,15 @@ void backward_block_float32(const T* xs, const T* gs, T* ds, index_t n, double* 
 }
 
 template <typename T>
-void backward_chunk_float32(const T* xs, const T* gs, T* ds, index_t n, double* slot, float p0) {
+void backward_chunk_float32_fused(const T* xs, const T* gs, T* ds, index_t n, double* slot, float p0) {
     double sums[1] = {};
     for (index_t i = 0; i < n; i += BLOCK)
-        backward_block_float32(xs + i, gs + i, ds + i, n - i < BLOCK ? n - i : BLOCK, sums, p0);
+        backward_block_float32_fused(xs + i, gs + i, ds + i, n - i < BLOCK ? n - i : BLOCK, sums, p0);
     slot[0] = sums[0];
 }
 
 template <typename T>
-void forward_block_float64(const T* xs, T* ys, index_t n, double p0) {
+void forward_block_float64_fused(const T* xs, T* ys, index_t n, double p0) {
 #pragma omp simd
     for (index_t i = 0; i < n; ++i) {
         const double x = load(xs[i]);
@@ -110,7 +119,7 @@ void forward_block_float64(const T* xs, T* ys, index_t n, double p0) {
 }
 
 template <typename T>
-void backward_block_float64(const T* xs, const T* gs, T* ds, index_t n, double* sums, double p0) {
+void backward_block_float64_fused(const T* xs, const T* gs, T* ds, index_t n, double* sums, double p0) {
     double s0 = 0;
 #pragma omp simd reduction(+ : s0)
     for (index_t i = 0; i < n; ++i) {
@@ -126,10 +135,10 @@ void backward_block_float64(const T* xs, const T* gs, T* ds, index_t n, double* 
 }
 
 template <typename T>
-void backward_chunk_float64(const T* xs, const T* gs, T* ds, index_t n, double* slot, double p0) {
+void backward_chunk_float64_fused(const T* xs, const T* gs, T* ds, index_t n, double* slot, double p0) {
     double sums[1] = {};
     for (index_t i = 0; i < n; i += BLOCK)
-        backward_block_float64(xs + i, gs + i, ds + i, n - i < BLOCK ? n - i : BLOCK, sums, p0);
+        backward_block_float64_fused(xs + i, gs + i, ds + i, n - i < BLOCK ? n - i : BLOCK, sums, p0);
     slot[0] = sums[0];
 }
 
@@ -141,7 +150,7 @@ extern "C" void eafo_forward_float32(const float* xs, float* ys, index_t n, int 
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_block_float32(xs + start, ys + start, count, (float)p0);
+        forward_block_float32_fused(xs + start, ys + start, count, (float)p0);
     }
 }
 
@@ -154,12 +163,12 @@ extern "C" void eafo_backward_float32(const float* xs, const float* gs, float* d
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        backward_chunk_float32(xs + start, gs + start, ds + start, count, slots + 1 * c, (float)p0);
+        backward_chunk_float32_fused(xs + start, gs + start, ds + start, count, slots + 1 * c, (float)p0);
     }
     for (int k = 0; k < 1; ++k) {
-        double total = 0.0;
-        for (index_t c = 0; c < chunks; ++c) total += slots[1 * c + k];
-        totals[k] = (float)total;
+        double sum = 0.0;
+        for (index_t c = 0; c < chunks; ++c) sum += slots[1 * c + k];
+        totals[k] = (float)sum;
     }
 }
 
@@ -169,7 +178,7 @@ extern "C" void eafo_forward_bfloat16(const bfloat16_t* xs, bfloat16_t* ys, inde
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_block_float32(xs + start, ys + start, count, (float)p0);
+        forward_block_float32_fused(xs + start, ys + start, count, (float)p0);
     }
 }
 
@@ -182,12 +191,12 @@ extern "C" void eafo_backward_bfloat16(const bfloat16_t* xs, const bfloat16_t* g
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        backward_chunk_float32(xs + start, gs + start, ds + start, count, slots + 1 * c, (float)p0);
+        backward_chunk_float32_fused(xs + start, gs + start, ds + start, count, slots + 1 * c, (float)p0);
     }
     for (int k = 0; k < 1; ++k) {
-        double total = 0.0;
-        for (index_t c = 0; c < chunks; ++c) total += slots[1 * c + k];
-        totals[k] = (float)total;
+        double sum = 0.0;
+        for (index_t c = 0; c < chunks; ++c) sum += slots[1 * c + k];
+        totals[k] = (float)sum;
     }
 }
 
@@ -197,7 +206,7 @@ extern "C" void eafo_forward_float16(const float16_t* xs, float16_t* ys, index_t
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_block_float32(xs + start, ys + start, count, (float)p0);
+        forward_block_float32_fused(xs + start, ys + start, count, (float)p0);
     }
 }
 
@@ -210,12 +219,12 @@ extern "C" void eafo_backward_float16(const float16_t* xs, const float16_t* gs, 
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        backward_chunk_float32(xs + start, gs + start, ds + start, count, slots + 1 * c, (float)p0);
+        backward_chunk_float32_fused(xs + start, gs + start, ds + start, count, slots + 1 * c, (float)p0);
     }
     for (int k = 0; k < 1; ++k) {
-        double total = 0.0;
-        for (index_t c = 0; c < chunks; ++c) total += slots[1 * c + k];
-        totals[k] = (float)total;
+        double sum = 0.0;
+        for (index_t c = 0; c < chunks; ++c) sum += slots[1 * c + k];
+        totals[k] = (float)sum;
     }
 }
 
@@ -225,7 +234,7 @@ extern "C" void eafo_forward_float64(const double* xs, double* ys, index_t n, in
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        forward_block_float64(xs + start, ys + start, count, (double)p0);
+        forward_block_float64_fused(xs + start, ys + start, count, (double)p0);
     }
 }
 
@@ -238,11 +247,11 @@ extern "C" void eafo_backward_float64(const double* xs, const double* gs, double
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (index_t c = 0; c < chunks; ++c) {
         const index_t start = c * CHUNK, count = n - start < CHUNK ? n - start : CHUNK;
-        backward_chunk_float64(xs + start, gs + start, ds + start, count, slots + 1 * c, (double)p0);
+        backward_chunk_float64_fused(xs + start, gs + start, ds + start, count, slots + 1 * c, (double)p0);
     }
     for (int k = 0; k < 1; ++k) {
-        double total = 0.0;
-        for (index_t c = 0; c < chunks; ++c) total += slots[1 * c + k];
-        totals[k] = (double)total;
+        double sum = 0.0;
+        for (index_t c = 0; c < chunks; ++c) sum += slots[1 * c + k];
+        totals[k] = (double)sum;
     }
 }

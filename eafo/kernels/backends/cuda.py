@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from eafo.kernels.backends import c_family
 from eafo.kernels.lower import Scalar
-from eafo.kernels.program import Operation, Precision
+from eafo.kernels.program import Mode, Operation, Precision
 
 __all__ = ["ABOUT", "COMMENT", "SUFFIX", "THREADS", "source"]
 
@@ -43,8 +43,9 @@ class _Uses:
 
 def source(scalar: Scalar) -> str:
     """Print the CUDA C++ of a function: ``eafo_forward_TYPE`` and ``eafo_backward_TYPE`` for four types."""
-    kernels = [c_family.describe(scalar, p, _DIALECT) for p in (Precision.FLOAT32, Precision.FLOAT64)]
-    operations = c_family.operations(scalar)
+    plan = [(p, Mode.PLAIN) for p in Precision]
+    kernels = [c_family.describe(scalar, p, m, _DIALECT) for p, m in plan]
+    operations = c_family.operations(scalar, plan)
     uses = _Uses(
         c_family.holds_nan(kernels),
         c_family.holds_infinity(kernels),

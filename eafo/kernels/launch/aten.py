@@ -16,11 +16,15 @@ __all__ = ["AtenRunner"]
 
 
 class AtenRunner:
-    """Plain torch operations on any device; half precisions compute in float32 and round once at the end."""
+    """Plain torch operations on any device.
+
+    Half precisions compute in float32 and round once at the end; so does float32 in float64 where it is to be exact.
+    """
 
     name = "aten"
 
-    def __init__(self, scalar: Scalar) -> None:
+    def __init__(self, scalar: Scalar, exact: bool = False) -> None:
+        self._exact = exact
         self._learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
         # Made at once, so that torch.compile finds them made and does not trace their making.
         self._modules = {p: _compile(scalar, p) for p in Precision}
@@ -45,6 +49,8 @@ class AtenRunner:
         return ((grad * slope).to(x.dtype), *sums)
 
     def _prepare(self, x: torch.Tensor, name: str) -> tuple[torch.Tensor, Callable[..., Any]]:
+        if x.dtype == torch.float32 and self._exact:
+            x = x.double()
         if x.dtype not in (torch.float32, torch.float64):
             x = x.float()
         precision = Precision.FLOAT64 if x.dtype == torch.float64 else Precision.FLOAT32

@@ -34,9 +34,9 @@ class CppRunner:
 
     name = "cpp"
 
-    def __init__(self, scalar: Scalar) -> None:
+    def __init__(self, scalar: Scalar, exact: bool = False) -> None:
         self._learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
-        library = build.load_cpp(cpp.source(scalar))
+        library = build.load_cpp(cpp.source(scalar, exact))
         doubles = [ctypes.c_double] * len(scalar.parameters)
         pointer, count = ctypes.c_void_p, [ctypes.c_longlong, ctypes.c_int]
         self._forward = {
