@@ -251,7 +251,9 @@ class _Builder:
             return high, self.const(rest) if abs(rest) > 0 else None
         if isinstance(e, sympy.Add):
             return functools.reduce(self._pair_sum, map(self.pair, e.args))
-        if isinstance(e, sympy.Mul) and not any(f.is_Pow and f.exp.is_negative and not f.is_number for f in e.args):
+        if isinstance(e, sympy.Mul) and not any(
+            f.is_Pow and f.exp.is_negative and not f.is_number for f in e.args
+        ):
             # x², times what has no x: the square is then exact in its two parts.
             number = sympy.Mul(*(f for f in e.args if f.is_number))
             factors = sorted((f for f in e.args if not f.is_number), key=lambda f: not f.has(VARIABLE))

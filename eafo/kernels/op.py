@@ -305,9 +305,7 @@ class Kernel:
         return f"Kernel({self.activation}, backend={self.backend!r}, precision={self.precision!r})"
 
 
-def compile_kernel(
-    activation: ActivationLike, backend: str = "auto", precision: str = "fast"
-) -> Kernel:
+def compile_kernel(activation: ActivationLike, backend: str = "auto", precision: str = "fast") -> Kernel:
     """Compile an activation for tensors.
 
     Args:

@@ -134,7 +134,9 @@ class Program:
         if step.operation is Operation.MUL:
             factors = [self.instructions[k] for k in step.operands]
             negative = [f.operation is Operation.CONST and f.value < 0 for f in factors]
-            return any(n and self._is_nonnegative(k) for n, k in zip(negative, step.operands[::-1], strict=True))
+            return any(
+                n and self._is_nonnegative(k) for n, k in zip(negative, step.operands[::-1], strict=True)
+            )
         return False
 
     def _is_nonnegative(self, position: int) -> bool:

@@ -431,7 +431,9 @@ def test_the_battery_holds_every_operation():
         for program in map(Scalar.of(Activation("f", expression)).forward, Precision):
             used |= {step.operation for step in program.instructions}
     for name, mode in itertools.product(("crrelu", "gelu_tanh"), Mode):
-        used |= {step.operation for step in Scalar.of(get(name)).backward(Precision.FLOAT32, mode).instructions}
+        used |= {
+            step.operation for step in Scalar.of(get(name)).backward(Precision.FLOAT32, mode).instructions
+        }
     assert {Operation.GATE, Operation.COGATE, Operation.EXP_HEAD, Operation.EXP_TAIL} <= used
     assert set(Operation) - used <= {Operation.EQUAL, Operation.SUB}
 

@@ -76,7 +76,9 @@ def test_exact_float32_is_within_a_unit_of_the_oracle(name):
         _values_and_slopes(name, x, "exact"), (act.expression, derivative(act.expression)), strict=True
     ):
         exact = reference.evaluate(expression, x.double().numpy(), defaults).high
-        error = np.abs(found.double().numpy() - exact) / np.spacing(np.abs(exact.astype(np.float32))).astype(float)
+        error = np.abs(found.double().numpy() - exact) / np.spacing(np.abs(exact.astype(np.float32))).astype(
+            float
+        )
         assert error.max() <= 1
 
 

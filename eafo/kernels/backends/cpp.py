@@ -79,7 +79,9 @@ def _uses(operations: frozenset[Operation], kernels: list[c_family.Kernel]) -> _
     sigmoid, softplus = Operation.SIGMOID in operations, Operation.SOFTPLUS in operations
     tanh = Operation.TANH in operations
     expm1 = tanh or Operation.EXPM1 in operations
-    exp = expm1 or sigmoid or softplus or bool({Operation.EXP, Operation.EXP_HEAD, Operation.GATE} & operations)
+    exp = (
+        expm1 or sigmoid or softplus or bool({Operation.EXP, Operation.EXP_HEAD, Operation.GATE} & operations)
+    )
     return _Uses(
         c_family.holds_nan(kernels),
         c_family.holds_infinity(kernels),
