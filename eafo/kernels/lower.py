@@ -22,6 +22,10 @@ from eafo.kernels.stabilise import finish, stabilise
 __all__ = ["Scalar", "lower"]
 
 
+#: No parameter of a user's, whatever its name.
+_BIAS = sympy.Dummy("bias", real=True)
+
+
 @dataclass(frozen=True)
 class Scalar:
     """A stable scalar function with its parameters, free of names, defaults and provenance.
@@ -31,12 +35,14 @@ class Scalar:
         parameters: all parameters, in order.
         learnable: those of them that are differentiated.
         without: rules left out, for measuring them.
+        shift: the parameter, among the others, that is added to x before anything else: a bias.
     """
 
     expression: sympy.Expr
     parameters: tuple[sympy.Symbol, ...] = ()
     learnable: tuple[sympy.Symbol, ...] = ()
     without: frozenset[str] = frozenset()
+    shift: sympy.Symbol | None = None
 
     @classmethod
     def of(cls, activation: Activation, without: Collection[str] = ()) -> Scalar:
@@ -50,8 +56,13 @@ class Scalar:
 
     def derivative(self, symbol: sympy.Symbol = VARIABLE) -> Scalar:
         """The derivative by x or by a parameter, as a function with the same parameters."""
-        slope = derivative(self.expression, symbol)
-        return Scalar(slope, self.parameters, self.learnable, self.without)
+        slope = derivative(self.expression, VARIABLE if symbol == self.shift else symbol)
+        return Scalar(slope, self.parameters, self.learnable, self.without, self.shift)
+
+    def shifted(self) -> Scalar:
+        """f(x + bias), with the bias as the first parameter, learnable."""
+        parameters, learnable = (_BIAS, *self.parameters), (_BIAS, *self.learnable)
+        return Scalar(self.expression, parameters, learnable, self.without, _BIAS)
 
     def forward(self, precision: Precision, mode: Mode = Mode.PLAIN) -> Program:
         """Lower f."""
@@ -61,17 +72,35 @@ class Scalar:
         """Lower f′ and ∂f/∂θ for each learnable θ to one program, terms shared."""
         return _backward(self, precision, mode)
 
+    def joint(self, precision: Precision, mode: Mode = Mode.PLAIN) -> Program:
+        """As `backward`, and f last: what the gradient of f(x) b needs."""
+        return _joint(self, precision, mode)
+
 
 @functools.lru_cache(maxsize=512)
 def _forward(scalar: Scalar, precision: Precision, mode: Mode) -> Program:
-    return lower([finish(scalar.expression, scalar.without)], scalar.parameters, precision, ["f"], mode)
+    return _lowered(scalar, [], precision, mode, value=True)
 
 
 @functools.lru_cache(maxsize=512)
 def _backward(scalar: Scalar, precision: Precision, mode: Mode) -> Program:
-    symbols = (VARIABLE, *scalar.learnable)
-    slopes = [finish(derivative(scalar.expression, s), scalar.without) for s in symbols]
-    return lower(slopes, scalar.parameters, precision, [f"df/d{s.name}" for s in symbols], mode)
+    return _lowered(scalar, [VARIABLE, *scalar.learnable], precision, mode)
+
+
+@functools.lru_cache(maxsize=512)
+def _joint(scalar: Scalar, precision: Precision, mode: Mode) -> Program:
+    return _lowered(scalar, [VARIABLE, *scalar.learnable], precision, mode, value=True)
+
+
+def _lowered(
+    scalar: Scalar, symbols: list[sympy.Symbol], precision: Precision, mode: Mode, *, value: bool = False
+) -> Program:
+    """Lower the derivatives by the symbols, and f after them where it is asked for."""
+    results = {f"df/d{s.name}": scalar.derivative(s).expression for s in symbols}
+    if value:
+        results["f"] = scalar.expression
+    finished = [finish(e, scalar.without) for e in results.values()]
+    return lower(finished, scalar.parameters, precision, list(results), mode=mode, shift=scalar.shift)
 
 
 def lower(
@@ -79,7 +108,9 @@ def lower(
     parameters: Collection[sympy.Symbol],
     precision: Precision,
     names: Collection[str],
+    *,
     mode: Mode = Mode.PLAIN,
+    shift: sympy.Symbol | None = None,
 ) -> Program:
     """Lower expressions of x and the parameters to one program.
 
@@ -89,6 +120,7 @@ def lower(
         precision: the format that constants are rounded to, once, from their exact values.
         names: one a result, for a reader.
         mode: which operations there are, and whether arguments of exponentials are computed to twice the digits.
+        shift: the parameter that is added to x first.
 
     Raises:
         InputError: an expression holds a function that no operation stands for.
@@ -104,6 +136,8 @@ def lower(
     """
     symbols = (VARIABLE, *parameters)
     builder = _Builder(symbols, precision, mode, _gates(expressions))
+    if shift is not None:
+        builder.shift(shift)
     outputs = [builder.value(e) for e in expressions]
     return _without_dead_code(
         Program(
@@ -201,6 +235,10 @@ class _Builder:
             self._known[instruction] = len(self.instructions)
             self.instructions.append(instruction)
         return self._known[instruction]
+
+    def shift(self, by: sympy.Symbol) -> None:
+        """Let x stand for the input plus a parameter."""
+        self._values[VARIABLE] = self.op(Operation.ADD, self._values[VARIABLE], self._values[by])
 
     def op(self, operation: Operation, *operands: int) -> int:
         """An operation on earlier values."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from eafo.activation import VARIABLE, Activation
 from eafo.catalog import ActivationLike, get
 from eafo.errors import BuildError, InputError, MissingDependencyError
 from eafo.kernels.build import warn_once
-from eafo.kernels.launch import Runner
+from eafo.kernels.launch import Runner, are_plain
 from eafo.kernels.launch.aten import AtenRunner
 from eafo.kernels.launch.cpp import CppRunner
 from eafo.kernels.launch.cuda import CudaRunner
@@ -91,17 +92,34 @@ class _Computation:
 
     def __call__(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
         if torch.compiler.is_compiling():
-            return _Composable.apply(x, self, *values)
+            # torch's tracer mistakes the arguments of a Function that none of them needs a gradient of.
+            return (
+                _Composable.apply(x, self, *values)
+                if _needs_gradient(x, *values)
+                else self.aten.forward(x, values)
+            )
         if _is_transformed():
             return _ForwardMode.apply(x, self, *values)
         return _Elementwise.apply(x, self, *values)
+
+    @functools.cached_property
+    def shifted(self) -> _Computation:
+        """f(x + bias), with the bias as the first parameter."""
+        return _computation(self.scalar.shifted(), self.backend, self.exact)
+
+    def gated(self, x: torch.Tensor, gate: torch.Tensor, values: _Values) -> torch.Tensor:
+        """f(x) times the gate, in one pass where that is to be had."""
+        if torch.compiler.is_compiling() or _is_transformed() or self.backend not in ("auto", "cpp"):
+            return self(x, values) * gate
+        if not CppRunner.serves_gated(x, gate, values) or self.cpp is None:
+            return self(x, values) * gate
+        return _Gated.apply(x, self, gate, *values)
 
     def in_place(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
         """Write f(x) over x; a copy of x is kept where a gradient needs it."""
         if torch.compiler.is_compiling() or _is_transformed():
             return x.copy_(self(x.clone(), values))
-        tensors = (v for v in (x, *values) if isinstance(v, torch.Tensor))
-        if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+        if _needs_gradient(x, *values):
             return _InPlace.apply(x, self, *values)
         return self._overwrite(x, values)
 
@@ -110,6 +128,10 @@ class _Computation:
         if isinstance(runner, CppRunner) and runner.overwrite(x, values):
             return x
         return x.copy_(runner.forward(x, values))
+
+
+def _needs_gradient(*values: float | torch.Tensor) -> bool:
+    return torch.is_grad_enabled() and any(isinstance(v, torch.Tensor) and v.requires_grad for v in values)
 
 
 def _is_transformed() -> bool:
@@ -147,6 +169,27 @@ class _InPlace(_Elementwise):
         _remember(ctx, x.clone(), computation, values)
         ctx.mark_dirty(x)
         return computation._overwrite(x, values)
+
+
+class _Gated(torch.autograd.Function):
+    """f(x) times a gate, the first of the values: saves both and the parameters."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, computation: Any, *values: Any) -> torch.Tensor:
+        _remember(ctx, x, computation, values)
+        gate, *rest = values
+        return computation.cpp.gated(x, gate, tuple(rest))
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, (gate, *rest) = _saved(ctx)
+        computation, values = ctx.computation, tuple(rest)
+        if torch.is_grad_enabled() or not are_plain(grad):
+            dx, *sums = _differentiable_backward(computation, x, values, grad * gate)
+            dgate = grad * computation(x, values)
+        else:
+            dx, dgate, *sums = computation.cpp.gated_backward(x, gate, values, grad)
+        return dx, None, dgate, *_in_place_of(computation, values, sums)
 
 
 class _Composable(torch.autograd.Function):
@@ -208,10 +251,17 @@ def _backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         results = _differentiable_backward(computation, x, values, grad)
     else:
         results = computation.runner(x, values, grad).backward(x, values, grad)
+    return results[0], None, *_in_place_of(computation, values, results[1:])
+
+
+def _in_place_of(
+    computation: _Computation, values: _Values, sums: Sequence[torch.Tensor]
+) -> list[torch.Tensor | None]:
+    """A gradient for each parameter that is a tensor and learned."""
     by_parameter: list[torch.Tensor | None] = [None] * len(values)
-    for position, result in zip(computation.learnable, results[1:], strict=True):
+    for position, result in zip(computation.learnable, sums, strict=True):
         by_parameter[position] = result if isinstance(values[position], torch.Tensor) else None
-    return results[0], None, *by_parameter
+    return by_parameter
 
 
 def _differentiable_backward(
@@ -258,12 +308,54 @@ class Kernel:
         Raises:
             InputError: x is not real floating-point, a parameter is unknown, or a gradient is asked of a fixed one.
         """
+        return self.apply(x, self._values(x, parameters))
+
+    def gated(
+        self, x: torch.Tensor, gate: torch.Tensor, /, **parameters: float | torch.Tensor
+    ) -> torch.Tensor:
+        """f(x; θ) times a gate, as in SwiGLU: on the CPU one pass forward and one backward.
+
+        Args:
+            x: a floating-point tensor.
+            gate: of the shape and type of x; where it only broadcasts, the product is an operation of its own.
+            parameters: as in a call.
+
+        Raises:
+            InputError: as in a call.
+
+        >>> import torch
+        >>> compile_kernel("relu").gated(torch.tensor([-1.0, 2.0]), torch.tensor([5.0, 5.0]))
+        tensor([ 0., 10.])
+        """
+        return self._computation.gated(x, gate, self._values(x, parameters))
+
+    def biased(
+        self, x: torch.Tensor, bias: torch.Tensor, /, **parameters: float | torch.Tensor
+    ) -> torch.Tensor:
+        """f(x + bias; θ), as after a linear layer: on the CPU one pass forward, and one backward with the bias' gradient.
+
+        Args:
+            x: a floating-point tensor.
+            bias: what broadcasts against x, of at most as many dimensions; a value a channel is fused.
+            parameters: as in a call.
+
+        Raises:
+            InputError: as in a call, or the bias does not broadcast.
+
+        >>> import torch
+        >>> compile_kernel("relu").biased(torch.tensor([[-1.0, 2.0]]), torch.tensor([3.0, 1.0]))
+        tensor([[2., 3.]])
+        """
+        return self.apply_biased(x, bias, self._values(x, parameters))
+
+    def _values(self, x: torch.Tensor, parameters: dict[str, float | torch.Tensor]) -> _Values:
+        """One value a parameter, in order, after the checks of a call."""
         if not x.is_floating_point():
             raise InputError(
                 "x must be a floating-point tensor", str(x.dtype), "convert it, for example x.float()"
             )
         if not parameters:
-            return self.apply(x, self._defaults)
+            return self._defaults
         known = {p.name: p for p in self.activation.parameters}
         for name, value in parameters.items():
             if name not in known:
@@ -276,7 +368,7 @@ class Kernel:
                     name,
                     f"use activation.with_learnable({name!r})",
                 )
-        return self.apply(x, tuple(parameters.get(n, v) for n, v in self.activation.defaults.items()))
+        return tuple(parameters.get(n, v) for n, v in self.activation.defaults.items())
 
     def served_by(self, x: torch.Tensor) -> str:
         """Name the backend that a call on x runs through, with one value a parameter.
@@ -289,6 +381,24 @@ class Kernel:
     def apply(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
         """As a call, without the checks; one value a parameter, in order."""
         return self._computation(x, values)
+
+    def apply_gated(self, x: torch.Tensor, gate: torch.Tensor, values: _Values) -> torch.Tensor:
+        """As `gated`, with one value a parameter, in order."""
+        return self._computation.gated(x, gate, values)
+
+    def apply_biased(self, x: torch.Tensor, bias: torch.Tensor, values: _Values) -> torch.Tensor:
+        """As `biased`, with one value a parameter, in order."""
+        wide = zip(bias.shape[::-1], x.shape[::-1], strict=False)
+        if bias.ndim > x.ndim or any(b not in (1, n) for b, n in wide):
+            raise InputError(
+                "the bias must broadcast against x",
+                f"shape {tuple(bias.shape)} beside {tuple(x.shape)}",
+                "give one value a channel, shaped as for x + bias",
+            )
+        if torch.compiler.is_compiling():
+            # Traced as a sum of its own, which the compiler fuses.
+            return self.apply(x + bias, values)
+        return self._computation.shifted(x, (bias, *values))
 
     def apply_(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
         """As `apply`, written over x, which is also what is returned.

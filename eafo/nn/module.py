@@ -87,11 +87,19 @@ class Module(torch.nn.Module):
         fixed = self.__dict__.get("_fixed", {})
         return fixed[name] if name in fixed else super().__getattr__(name)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Compute f(x) elementwise, of the shape and type of x.
+    def forward(
+        self, x: torch.Tensor, *, gate: torch.Tensor | None = None, bias: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Compute f(x + bias) · gate elementwise, of the shape and type of x.
+
+        Args:
+            x: a floating-point tensor.
+            gate: a factor of the shape of x, as in SwiGLU: ``layer(a, gate=b)``.
+            bias: a term that broadcasts against x, as the bias of the linear layer before.
 
         Raises:
-            InputError: x is not floating-point, or its channel dimension is missing or of another size.
+            InputError: x is not floating-point, its channel dimension is missing or of another size, the bias does not
+                broadcast, or a gate or a bias is given to a layer that writes over x.
         """
         if not isinstance(x, torch.Tensor) or not x.is_floating_point():
             raise InputError(
@@ -105,6 +113,15 @@ class Module(torch.nn.Module):
         if self.channels is not None:
             shape = self._channel_shape(x)
             values = tuple(v.view(shape) if isinstance(v, torch.Tensor) else v for v in values)
+        if self.inplace and not (gate is None and bias is None):
+            raise InputError(
+                "a layer that writes over x takes no gate and no bias", "inplace=True", "leave it out"
+            )
+        if bias is not None:
+            y = self.kernel.apply_biased(x, bias, values)
+            return y if gate is None else y * gate
+        if gate is not None:
+            return self.kernel.apply_gated(x, gate, values)
         return self.kernel.apply_(x, values) if self.inplace else self.kernel.apply(x, values)
 
     def _channel_shape(self, x: torch.Tensor) -> list[int]:

@@ -166,6 +166,7 @@ inline float eafo_expm1(float x) {
     return 2.0f * (t * (expm1_over(r) * r) + (t - 0.5f));
 }
 
+
 // Elements whose parameter gradients are summed in the type that computes, before the sum goes on in double.
 const index_t BLOCK = 1024;
 

@@ -150,6 +150,7 @@ inline float eafo_decay_head(float x, float low) { return exp_head(above_least(x
 inline float eafo_decay_tail(float, float x) { return exp_tail(above_least(x)); }
 inline float eafo_decay(float x) { return exp_head(above_least(x)) * exp_tail(above_least(x)); }
 
+
 // Elements whose parameter gradients are summed in the type that computes, before the sum goes on in double.
 const index_t BLOCK = 1024;
 

@@ -179,6 +179,7 @@ inline float eafo_erfcx(float x) {
     return q * ((t + 2.25f) * over);
 }
 
+
 // Elements whose parameter gradients are summed in the type that computes, before the sum goes on in double.
 const index_t BLOCK = 1024;
 

@@ -66,6 +66,7 @@ inline float eafo_sum_error(float a, float b, float s) {
     return (a - (s - c)) + (b - c);
 }
 
+
 // Elements whose parameter gradients are summed in the type that computes, before the sum goes on in double.
 const index_t BLOCK = 1024;
 

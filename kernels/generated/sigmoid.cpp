@@ -166,6 +166,7 @@ inline float eafo_cogate(float, float x, float low) { return eafo_exp_head(-x, -
 inline double eafo_sigmoid(double x) { return eafo_gate(x) / (eafo_gate(x) + eafo_exp_head(-x)); }
 inline float eafo_sigmoid(float x) { return eafo_gate(x) / (eafo_gate(x) + eafo_exp_head(-x)); }
 
+
 // Elements whose parameter gradients are summed in the type that computes, before the sum goes on in double.
 const index_t BLOCK = 1024;
 

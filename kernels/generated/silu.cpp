@@ -164,6 +164,7 @@ inline double eafo_cogate(double, double x, double low) { return eafo_exp_head(-
 inline float eafo_cogate(float, float x) { return eafo_exp_head(-x); }
 inline float eafo_cogate(float, float x, float low) { return eafo_exp_head(-x, -low); }
 
+
 // Elements whose parameter gradients are summed in the type that computes, before the sum goes on in double.
 const index_t BLOCK = 1024;
 

@@ -201,6 +201,7 @@ inline float log_one_plus(float e) {
 inline double eafo_softplus(double x) { return eafo_max(x, 0.0) + log_one_plus(eafo_decay(-__builtin_fabs(x))); }
 inline float eafo_softplus(float x) { return eafo_max(x, 0.0f) + log_one_plus(eafo_decay(-__builtin_fabsf(x))); }
 
+
 // Elements whose parameter gradients are summed in the type that computes, before the sum goes on in double.
 const index_t BLOCK = 1024;
 

@@ -95,6 +95,7 @@ class Kernel:
         backward: the statements of f′ and ∂f/∂θ.
         slope: the name of f′.
         by_parameter: the names of ∂f/∂θ, for each learnable θ.
+        joint_value: the name of f among the backward statements, where they compute it too.
     """
 
     real: str
@@ -105,6 +106,7 @@ class Kernel:
     backward: tuple[Statement, ...]
     slope: str
     by_parameter: tuple[str, ...]
+    joint_value: str
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,14 @@ class Dialect:
         return tuple(sorted(_LIBRARY[operation] for operation in called))
 
 
-def describe(scalar: Scalar, precision: Precision, mode: Mode, dialect: Dialect) -> Kernel:
-    """Print both programs of a function in one precision and mode."""
-    forward, backward = scalar.forward(precision, mode), scalar.backward(precision, mode)
-    forward_lines, (value,) = statements(forward, dialect)
+def describe(
+    scalar: Scalar, precision: Precision, mode: Mode, dialect: Dialect, *, joint: bool = False
+) -> Kernel:
+    """Print both programs of a function in one precision and mode; jointly, the second computes f too."""
+    backward = scalar.joint(precision, mode) if joint else scalar.backward(precision, mode)
+    forward_lines, (value,) = statements(scalar.forward(precision, mode), dialect)
     backward_lines, (slope, *by_parameter) = statements(backward, dialect)
+    joint_value = by_parameter.pop() if joint else ""
     inputs = tuple(f"p{i}" for i in range(len(scalar.parameters)))
     return Kernel(
         _REAL[precision],
@@ -151,6 +156,7 @@ def describe(scalar: Scalar, precision: Precision, mode: Mode, dialect: Dialect)
         backward_lines,
         slope,
         tuple(by_parameter),
+        joint_value,
     )
 
 
@@ -184,7 +190,7 @@ def _exponent(step: Instruction) -> int:
 
 def operations(scalar: Scalar, modes: Sequence[tuple[Precision, Mode]]) -> frozenset[Operation]:
     """Which operations a function's programs use."""
-    programs = [make(p, m) for p, m in modes for make in (scalar.forward, scalar.backward)]
+    programs = [make(p, m) for p, m in modes for make in (scalar.forward, scalar.backward, scalar.joint)]
     return frozenset(step.operation for program in programs for step in program.instructions)
 
 

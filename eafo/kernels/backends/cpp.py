@@ -8,12 +8,13 @@ forms, which are within 4 ULP everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from eafo.kernels.backends import c_family
 from eafo.kernels.lower import Scalar
 from eafo.kernels.program import Mode, Operation, Precision
 
-__all__ = ["ABOUT", "CHUNK", "CHUNKS_ON_STACK", "COMMENT", "PRECISIONS", "SUFFIX", "source"]
+__all__ = ["ABOUT", "CHUNK", "CHUNKS_ON_STACK", "COMMENT", "PRECISIONS", "SUFFIX", "Form", "source"]
 
 SUFFIX = "cpp"
 COMMENT = "//"
@@ -32,6 +33,7 @@ CHUNKS_ON_STACK = 64
 _SINGLE = (("float32", "float", "float"),)
 _DOUBLE = (("float64", "double", "double"),)
 _HALVES = (("bfloat16", "bfloat16_t", "float"), ("float16", "float16_t", "float"))
+Form = Literal["plain", "gated", "channels"]
 _Types = tuple[tuple[str, str, str], ...]
 
 
@@ -96,18 +98,22 @@ def _uses(operations: frozenset[Operation], kernels: list[c_family.Kernel]) -> _
     )
 
 
-def source(scalar: Scalar, exact: bool = False) -> str:
+def source(scalar: Scalar, exact: bool = False, form: Form = "plain") -> str:
     """Print the C++ of a function: ``eafo_forward_…`` and ``eafo_backward_…`` for four types.
 
     Args:
         scalar: the function.
         exact: compute float32 in double precision too, and round once.
+        form: ``plain`` for f(x) with one value a parameter; ``gated`` for f(x) b; ``channels`` for a value a channel.
     """
     plan = _plan(scalar, exact)
-    kernels = [c_family.describe(scalar, p, m, _DIALECT) for p, m, _ in plan]
+    gated = form == "gated"
+    kernels = [c_family.describe(scalar, p, m, _DIALECT, joint=gated) for p, m, _ in plan]
     operations = c_family.operations(scalar, [(p, m) for p, m, _ in plan])
     template = c_family.environment().get_template("cpp.j2")
     return template.render(
+        form="cpp_channels.j2" if form == "channels" else "cpp_plain.j2",
+        gated=gated,
         kernels=[(k, types) for k, (_, _, types) in zip(kernels, plan, strict=True)],
         uses=_uses(operations, kernels),
         library=_DIALECT.library(operations),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +16,12 @@ from eafo.kernels.lower import Scalar
 
 __all__ = ["CppRunner"]
 
+_POINTER = ctypes.c_void_p
+_COUNT = (ctypes.c_longlong, ctypes.c_int)
+_SHAPE = (*[ctypes.c_longlong] * 4, ctypes.c_int)
+#: What is summed by channel is cut into at most so many pieces.
+_MOST_PIECES = 64
+_Functions = tuple[dict[torch.dtype, Any], ...]
 _SUFFIX = {
     torch.float32: "float32",
     torch.float64: "float64",
@@ -23,10 +31,15 @@ _SUFFIX = {
 
 
 class CppRunner:
-    """Compiled loops over floating-point tensors, one value a parameter; half precisions are computed in float32.
+    """Compiled loops over floating-point tensors, with one value a parameter or one a channel.
 
-    Gradients of parameters are summed in double precision, chunk by chunk in a fixed order: the same bits whatever
-    the number of threads.
+    Half precisions are computed in float32. Gradients of parameters are summed chunk by chunk in a fixed order, in double
+    precision above 1024 elements: the same bits whatever the number of threads. Each form is compiled when it is first
+    asked for.
+
+    Args:
+        scalar: the function.
+        exact: compute float32 in float64 and round once.
 
     Raises:
         BuildError: there is no compiler, or no cache that can be trusted.
@@ -35,27 +48,49 @@ class CppRunner:
     name = "cpp"
 
     def __init__(self, scalar: Scalar, exact: bool = False) -> None:
+        self._scalar, self._exact = scalar, exact
         self._learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
-        library = build.load_cpp(cpp.source(scalar, exact))
         doubles = [ctypes.c_double] * len(scalar.parameters)
-        pointer, count = ctypes.c_void_p, [ctypes.c_longlong, ctypes.c_int]
-        self._forward = {
-            t: _function(library, f"eafo_forward_{s}", [pointer] * 2 + count + doubles)
-            for t, s in _SUFFIX.items()
-        }
-        self._backward = {
-            t: _function(library, f"eafo_backward_{s}", [pointer] * 5 + count + doubles)
-            for t, s in _SUFFIX.items()
-        }
+        self._forward, self._backward = self._load("plain", 2, 5, [*_COUNT, *doubles])
+
+    def _load(self, form: cpp.Form, forward: int, backward: int, rest: list[Any]) -> _Functions:
+        """Both functions by type, which take so many pointers and then the rest."""
+        library = build.load_cpp(cpp.source(self._scalar, self._exact, form))
+        return tuple(
+            {
+                t: _function(library, f"eafo_{direction}_{suffix}", [_POINTER] * pointers + rest)
+                for t, suffix in _SUFFIX.items()
+            }
+            for direction, pointers in (("forward", forward), ("backward", backward))
+        )
+
+    @functools.cached_property
+    def _gated(self) -> _Functions:
+        return self._load("gated", 3, 7, [*_COUNT, *[ctypes.c_double] * len(self._scalar.parameters)])
+
+    @functools.cached_property
+    def _channels(self) -> _Functions:
+        return self._load("channels", 2, 5, [*_SHAPE, *[_POINTER] * len(self._scalar.parameters)])
 
     @staticmethod
     def serves(x: torch.Tensor, values: tuple[float | torch.Tensor, ...], *others: torch.Tensor) -> bool:
-        """Whether x is a floating-point tensor of the CPU, every parameter a single number, and all have memory."""
+        """Whether x is a floating-point tensor of the CPU, every parameter a number or one a channel, and all have memory."""
         return (
             x.dtype in _SUFFIX
             and x.device.type == "cpu"
-            and all(not isinstance(v, torch.Tensor) or v.ndim == 0 for v in values)
+            and (_are_single(values) or (x.numel() > 0 and len(_channel_dims(x, values)) == 1))
             and are_plain(x, *values, *others)
+        )
+
+    @staticmethod
+    def serves_gated(x: torch.Tensor, gate: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> bool:
+        """Whether f(x) times the gate is one pass: both of one shape and type, and one value a parameter."""
+        return (
+            x.shape == gate.shape
+            and x.dtype == gate.dtype
+            and x.device == gate.device
+            and _are_single(values)
+            and CppRunner.serves(x, values, gate)
         )
 
     def forward(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> torch.Tensor:
@@ -63,12 +98,19 @@ class CppRunner:
         y = torch.empty_like(x)
         x = laid_out_as(y, x)
         n = x.numel()
-        self._forward[x.dtype](x.data_ptr(), y.data_ptr(), n, _threads(n), *map(float, values))
+        if _are_single(values):
+            self._forward[x.dtype](x.data_ptr(), y.data_ptr(), n, _threads(n), *map(float, values))
+            return y
+        layout = _Layout.of(y, values)
+        rows = self._rows(layout, x.dtype, values)
+        self._channels[0][x.dtype](
+            x.data_ptr(), y.data_ptr(), *layout.arguments, *(r.data_ptr() for r in rows)
+        )
         return y
 
     def overwrite(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> bool:
-        """Write f(x; θ) over x; False, and nothing written, where x does not lie densely in memory."""
-        if not torch.ops.aten.is_non_overlapping_and_dense(x) or x.is_neg():
+        """Write f(x; θ) over x; False, and nothing written, where x does not lie densely or values differ by channel."""
+        if not torch.ops.aten.is_non_overlapping_and_dense(x) or x.is_neg() or not _are_single(values):
             return False
         n = x.numel()
         self._forward[x.dtype](x.data_ptr(), x.data_ptr(), n, _threads(n), *map(float, values))
@@ -80,25 +122,150 @@ class CppRunner:
         self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...], grad: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         """grad·f′, and Σ grad·∂f/∂θ for each learnable θ."""
+        if not _are_single(values):
+            return self._backward_by_channel(x, values, grad)
         dx = torch.empty_like(x)
         x, grad = laid_out_as(dx, x), laid_out_as(dx, grad)
         n = x.numel()
-        # The default device may be another one.
-        real = torch.float64 if x.dtype == torch.float64 else torch.float32
-        totals = torch.empty(len(self._learnable), dtype=real, device=x.device)
-        chunks = -(-n // cpp.CHUNK)
-        # Up to this many chunks the sums fit on the stack of the compiled function.
-        slots = (
-            torch.empty(chunks * totals.numel(), dtype=torch.float64, device=x.device)
-            if chunks > cpp.CHUNKS_ON_STACK
-            else totals
-        )
+        totals, slots = self._sums(x)
         self._backward[x.dtype](
             x.data_ptr(), grad.data_ptr(), dx.data_ptr(), totals.data_ptr(), slots.data_ptr(), n, _threads(n),
             *map(float, values),
         )  # fmt: skip
+        return dx, *self._by_parameter(totals, values)
+
+    def gated(
+        self, x: torch.Tensor, gate: torch.Tensor, values: tuple[float | torch.Tensor, ...]
+    ) -> torch.Tensor:
+        """f(x; θ) times the gate, in one pass."""
+        y = torch.empty_like(x)
+        x, gate = laid_out_as(y, x), laid_out_as(y, gate)
+        n = x.numel()
+        self._gated[0][x.dtype](
+            x.data_ptr(), gate.data_ptr(), y.data_ptr(), n, _threads(n), *map(float, values)
+        )
+        return y
+
+    def gated_backward(
+        self,
+        x: torch.Tensor,
+        gate: torch.Tensor,
+        values: tuple[float | torch.Tensor, ...],
+        grad: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        """grad·gate·f′, grad·f, and Σ grad·gate·∂f/∂θ for each learnable θ."""
+        dx, dgate = torch.empty_like(x), torch.empty_like(x)
+        x, gate, grad = (laid_out_as(dx, t) for t in (x, gate, grad))
+        n = x.numel()
+        totals, slots = self._sums(x)
+        self._gated[1][x.dtype](
+            x.data_ptr(), gate.data_ptr(), grad.data_ptr(), dx.data_ptr(), dgate.data_ptr(), totals.data_ptr(),
+            slots.data_ptr(), n, _threads(n), *map(float, values),
+        )  # fmt: skip
+        return dx, dgate, *self._by_parameter(totals, values)
+
+    def _sums(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Memory for the sums over all elements, and for those of each chunk."""
+        # The default device may be another one.
+        real = torch.float64 if x.dtype == torch.float64 else torch.float32
+        totals = torch.empty(len(self._learnable), dtype=real, device=x.device)
+        chunks = -(-x.numel() // cpp.CHUNK)
+        if chunks <= cpp.CHUNKS_ON_STACK:
+            return totals, totals
+        return totals, torch.empty(chunks * totals.numel(), dtype=torch.float64, device=x.device)
+
+    def _by_parameter(
+        self, totals: torch.Tensor, values: tuple[float | torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, ...]:
         sums = totals.unbind() if self._learnable else ()
-        return (dx, *(_as_value(total, values[i]) for total, i in zip(sums, self._learnable, strict=True)))
+        return tuple(_as_value(total, values[i]) for total, i in zip(sums, self._learnable, strict=True))
+
+    def _rows(
+        self, layout: _Layout, dtype: torch.dtype, values: tuple[float | torch.Tensor, ...]
+    ) -> list[torch.Tensor]:
+        """Each parameter as a value a channel, of the type that computes."""
+        wide = dtype == torch.float64 or (self._exact and dtype == torch.float32)
+        real = torch.float64 if wide else torch.float32
+        return [
+            torch.as_tensor(v, dtype=real, device="cpu")
+            .detach()
+            .reshape(-1)
+            .expand(layout.channels)
+            .contiguous()
+            for v in values
+        ]
+
+    def _backward_by_channel(
+        self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...], grad: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        dx = torch.empty_like(x)
+        x, grad = laid_out_as(dx, x), laid_out_as(dx, grad)
+        layout = _Layout.of(dx, values)
+        rows, count = self._rows(layout, x.dtype, values), len(self._learnable)
+        totals = torch.empty(count, layout.channels, dtype=torch.float64, device=x.device)
+        slots = torch.empty(count * layout.slots, dtype=torch.float64, device=x.device)
+        self._channels[1][x.dtype](
+            x.data_ptr(), grad.data_ptr(), dx.data_ptr(), totals.data_ptr(), slots.data_ptr(), *layout.arguments,
+            *(r.data_ptr() for r in rows),
+        )  # fmt: skip
+        sums = (_like(total, values[i]) for total, i in zip(totals, self._learnable, strict=True))
+        return dx, *sums
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A dense tensor as outer times channels times inner elements, as they lie in memory."""
+
+    outer: int
+    channels: int
+    inner: int
+
+    @classmethod
+    def of(cls, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> _Layout:
+        (dim,) = _channel_dims(x, values)
+        channels, inner = x.shape[dim], x.stride(dim)
+        return cls(x.numel() // (channels * inner), channels, inner)
+
+    @property
+    def piece(self) -> int:
+        """So many rows, or elements of a channel, are summed in one go; from the shape alone."""
+        if self.inner > 1:
+            return cpp.CHUNK
+        return max(-(-self.outer // _MOST_PIECES), -(-cpp.CHUNK // self.channels))
+
+    @property
+    def slots(self) -> int:
+        """Sums a parameter."""
+        if self.inner > 1:
+            return self.outer * self.channels * -(-self.inner // self.piece)
+        return self.channels * -(-self.outer // self.piece)
+
+    @property
+    def arguments(self) -> tuple[int, ...]:
+        n = self.outer * self.channels * self.inner
+        return self.outer, self.channels, self.inner, self.piece, _threads(n)
+
+
+def _are_single(values: tuple[float | torch.Tensor, ...]) -> bool:
+    return all(not isinstance(v, torch.Tensor) or v.ndim == 0 for v in values)
+
+
+def _channel_dims(x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> tuple[int, ...]:
+    """The dimensions of x along which parameters differ, from its end; none where they do not broadcast against x."""
+    found = set[int]()
+    for v in (v for v in values if isinstance(v, torch.Tensor)):
+        wide = [i for i, size in enumerate(v.shape, -v.ndim) if size != 1]
+        if v.ndim > x.ndim or any(v.shape[i] != x.shape[i] for i in wide):
+            return ()
+        found.update(wide)
+    return tuple(found)
+
+
+def _like(total: torch.Tensor, value: float | torch.Tensor) -> torch.Tensor:
+    """The sums over each channel as the gradient of a parameter."""
+    if not isinstance(value, torch.Tensor):
+        return total.sum()
+    return (total if value.numel() > 1 else total.sum()).reshape(value.shape).to(value.dtype)
 
 
 def _function(library: ctypes.CDLL, name: str, arguments: list[Any]) -> Any:
