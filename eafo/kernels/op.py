@@ -13,11 +13,13 @@ from eafo.activation import VARIABLE, Activation
 from eafo.catalog import ActivationLike, get
 from eafo.errors import BuildError, InputError, MissingDependencyError
 from eafo.kernels.build import warn_once
-from eafo.kernels.launch import Runner, are_plain
+from eafo.kernels.coding import SlopeCode, slope_code
+from eafo.kernels.launch import Runner, are_plain, laid_out_as
 from eafo.kernels.launch.aten import AtenRunner
 from eafo.kernels.launch.cpp import CppRunner
 from eafo.kernels.launch.cuda import CudaRunner
 from eafo.kernels.lower import Scalar
+from eafo.laws import LawLike
 
 __all__ = ["BACKENDS", "PRECISIONS", "Kernel", "compile_kernel"]
 
@@ -25,6 +27,8 @@ __all__ = ["BACKENDS", "PRECISIONS", "Kernel", "compile_kernel"]
 BACKENDS = ("auto", "aten", "cpp", "cuda")
 #: What it accepts as a precision.
 PRECISIONS = ("fast", "exact")
+#: What it accepts to be saved for backward.
+SAVED = ("x", "code")
 
 _Values = tuple[float | torch.Tensor, ...]
 
@@ -115,6 +119,12 @@ class _Computation:
             return self(x, values) * gate
         return _Gated.apply(x, self, gate, *values)
 
+    def coded(self, x: torch.Tensor, values: _Values, code: SlopeCode) -> torch.Tensor:
+        """f(x), with f′ kept in four bits where a gradient is asked for; under a transform, x is kept."""
+        if torch.compiler.is_compiling() or _is_transformed() or not _needs_gradient(x):
+            return self(x, values)
+        return _Coded.apply(x, self, code, *values)
+
     def in_place(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
         """Write f(x) over x; a copy of x is kept where a gradient needs it."""
         if torch.compiler.is_compiling() or _is_transformed():
@@ -190,6 +200,34 @@ class _Gated(torch.autograd.Function):
         else:
             dx, dgate, *sums = computation.cpp.gated_backward(x, gate, values, grad)
         return dx, None, dgate, *_in_place_of(computation, values, sums)
+
+
+class _Coded(torch.autograd.Function):
+    """Keeps f′ in four bits an element, and nothing else."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, computation: Any, code: SlopeCode, *values: float) -> torch.Tensor:
+        served = computation.backend in ("auto", "cpp") and CppRunner.serves(x, values)
+        ctx.runner = (computation.cpp if served else None) or computation.aten
+        # A table of sixteen numbers, the same for every call.
+        ctx.levels = torch.tensor(code.levels, dtype=torch.float64, device=x.device)
+        y, packed = ctx.runner.coded(x, values, ctx.levels)
+        ctx.stride = y.stride()
+        ctx.save_for_backward(packed)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise InputError(
+                "save='code' keeps four bits of f′, which have no derivative",
+                "create_graph=True",
+                "use save='x'",
+            )
+        (packed,) = ctx.saved_tensors
+        like = torch.empty_strided(grad.shape, ctx.stride, dtype=grad.dtype, device=grad.device)
+        dx = ctx.runner.coded_backward(packed, laid_out_as(like, grad), ctx.levels)
+        return dx, *[None] * (len(ctx.needs_input_grad) - 1)
 
 
 class _Composable(torch.autograd.Function):
@@ -293,8 +331,10 @@ class Kernel:
     tensor([-1.,  3.])
     """
 
-    def __init__(self, activation: Activation, backend: str, precision: str = "fast") -> None:
-        self.activation, self.backend, self.precision = activation, backend, precision
+    def __init__(
+        self, activation: Activation, backend: str, precision: str = "fast", code: SlopeCode | None = None
+    ) -> None:
+        self.activation, self.backend, self.precision, self.code = activation, backend, precision, code
         self._computation = _computation(Scalar.of(activation), backend, precision == "exact")
         self._defaults: _Values = tuple(activation.defaults.values())
 
@@ -380,6 +420,8 @@ class Kernel:
 
     def apply(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
         """As a call, without the checks; one value a parameter, in order."""
+        if self.code is not None:
+            return self._computation.coded(x, values, self.code)
         return self._computation(x, values)
 
     def apply_gated(self, x: torch.Tensor, gate: torch.Tensor, values: _Values) -> torch.Tensor:
@@ -409,13 +451,20 @@ class Kernel:
         return self._computation.in_place(x, values)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return compile_kernel, (self.activation, self.backend, self.precision)
+        return Kernel, (self.activation, self.backend, self.precision, self.code)
 
     def __repr__(self) -> str:
         return f"Kernel({self.activation}, backend={self.backend!r}, precision={self.precision!r})"
 
 
-def compile_kernel(activation: ActivationLike, backend: str = "auto", precision: str = "fast") -> Kernel:
+def compile_kernel(
+    activation: ActivationLike,
+    backend: str = "auto",
+    precision: str = "fast",
+    *,
+    save: str = "x",
+    law: LawLike = "normal",
+) -> Kernel:
     """Compile an activation for tensors.
 
     Args:
@@ -428,9 +477,14 @@ def compile_kernel(activation: ActivationLike, backend: str = "auto", precision:
             ``exact`` computes float32 in float64 and rounds once: within 1 ULP. By both, half precisions are within
             1 ULP (of the smallest normal number, where the result is smaller) and float64 within a relative 1e-12.
             Measured on 2¹⁸ numbers of all magnitudes; half precisions on every input.
+        save: what a call keeps for backward: ``x``, or ``code``, f′ in four bits an element, a quarter of x in bfloat16.
+            `Kernel.code` then tells the error. Not for learnable parameters, and without a second derivative; under
+            torch.compile and the transforms of torch.func x is kept.
+        law: that of the inputs, for which the sixteen levels of the code are the best.
 
     Raises:
-        InputError: no such activation, backend or precision.
+        InputError: no such activation, backend, precision, law or thing to save; a code for an activation with learnable
+            parameters.
         BuildError: on a call, where ``cpp`` was named and there is no compiler or no cache to trust.
         MissingDependencyError: on a call, where ``cuda`` was named and ``eafo[cuda]`` is missing.
     """
@@ -438,4 +492,15 @@ def compile_kernel(activation: ActivationLike, backend: str = "auto", precision:
         raise InputError(f"the backends are: {', '.join(BACKENDS)}", backend)
     if precision not in PRECISIONS:
         raise InputError(f"the precisions are: {', '.join(PRECISIONS)}", precision)
-    return Kernel(get(activation), backend, precision)
+    if save not in SAVED:
+        raise InputError(f"what is saved for backward is: {', '.join(SAVED)}", save)
+    act = get(activation)
+    if save == "x":
+        return Kernel(act, backend, precision)
+    if act.learnable:
+        raise InputError(
+            "save='code' is for activations without learnable parameters",
+            ", ".join(p.name for p in act.learnable),
+            "fix them with activation.with_learnable()",
+        )
+    return Kernel(act, backend, precision, slope_code(Scalar.of(act), tuple(act.defaults.values()), law))

@@ -11,6 +11,7 @@ from eafo.activation import Parameter
 from eafo.catalog import ActivationLike, get
 from eafo.errors import InputError
 from eafo.kernels.op import compile_kernel
+from eafo.laws import LawLike
 
 __all__ = ["Module"]
 
@@ -30,6 +31,8 @@ class Module(torch.nn.Module):
         inplace: write the result over x. Backward needs x, so a copy is kept where a gradient is asked: this saves
             memory in inference only.
         precision: ``fast`` or ``exact``, as in `eafo.kernels.compile_kernel`.
+        save: ``x`` or ``code``, what is kept for backward, as there; ``code`` is not for layers that write over x.
+        law: that of the inputs, for the code.
 
     Raises:
         InputError: no such activation or backend; a parameter's name that `torch.nn.Module` uses itself.
@@ -49,6 +52,8 @@ class Module(torch.nn.Module):
         *,
         inplace: bool = False,
         precision: str = "fast",
+        save: str = "x",
+        law: LawLike = "normal",
     ) -> None:
         super().__init__()
         self.activation = get(activation)
@@ -56,8 +61,12 @@ class Module(torch.nn.Module):
             raise InputError("the number of channels must be a whole number, at least 1", channels)
         if type(channel_dim) is not int:
             raise InputError("the channel dimension must be a whole number", channel_dim)
+        if inplace and save != "x":
+            raise InputError(
+                "a layer that writes over x keeps a copy of it", f"save={save!r}", "leave one out"
+            )
         self.channels, self.channel_dim, self.inplace = channels, channel_dim, inplace
-        self.kernel = compile_kernel(self.activation, backend, precision)
+        self.kernel = compile_kernel(self.activation, backend, precision, save=save, law=law)
         self._bounded: dict[str, Parameter] = {}
         for parameter in self.activation.learnable:
             self._add(parameter)
@@ -143,6 +152,8 @@ class Module(torch.nn.Module):
             parts.append(f"channels={self.channels}")
         if self.inplace:
             parts.append("inplace=True")
+        if self.kernel.code is not None:
+            parts.append(f"save='code' for {self.kernel.code.law}")
         if self.kernel.precision != "fast":
             parts.append(f"precision={self.kernel.precision!r}")
         return ", ".join(parts)

@@ -209,6 +209,7 @@ def test_a_half_bias_is_added_in_float32():
 
 # torch's own tracer instantiates the Function, and warns of it.
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 def test_torch_func_and_compile_see_both_forms():
     kernel, x, gate, bias = compile_kernel("silu"), *(torch.randn(4, 3) for _ in range(3))
 

@@ -33,7 +33,7 @@ CHUNKS_ON_STACK = 64
 _SINGLE = (("float32", "float", "float"),)
 _DOUBLE = (("float64", "double", "double"),)
 _HALVES = (("bfloat16", "bfloat16_t", "float"), ("float16", "float16_t", "float"))
-Form = Literal["plain", "gated", "channels"]
+Form = Literal["plain", "gated", "channels", "code"]
 _Types = tuple[tuple[str, str, str], ...]
 
 
@@ -104,16 +104,17 @@ def source(scalar: Scalar, exact: bool = False, form: Form = "plain") -> str:
     Args:
         scalar: the function.
         exact: compute float32 in double precision too, and round once.
-        form: ``plain`` for f(x) with one value a parameter; ``gated`` for f(x) b; ``channels`` for a value a channel.
+        form: ``plain`` for f(x) with one value a parameter; ``gated`` for f(x) b; ``channels`` for a value a channel;
+            ``code`` keeps f′ in four bits.
     """
     plan = _plan(scalar, exact)
-    gated = form == "gated"
-    kernels = [c_family.describe(scalar, p, m, _DIALECT, joint=gated) for p, m, _ in plan]
+    joint = form in ("gated", "code")
+    kernels = [c_family.describe(scalar, p, m, _DIALECT, joint=joint) for p, m, _ in plan]
     operations = c_family.operations(scalar, [(p, m) for p, m, _ in plan])
     template = c_family.environment().get_template("cpp.j2")
     return template.render(
-        form="cpp_channels.j2" if form == "channels" else "cpp_plain.j2",
-        gated=gated,
+        form=f"cpp_{'plain' if form == 'gated' else form}.j2",
+        gated=form == "gated",
         kernels=[(k, types) for k, (_, _, types) in zip(kernels, plan, strict=True)],
         uses=_uses(operations, kernels),
         library=_DIALECT.library(operations),

@@ -72,6 +72,12 @@ class CppRunner:
     def _channels(self) -> _Functions:
         return self._load("channels", 2, 5, [*_SHAPE, *[_POINTER] * len(self._scalar.parameters)])
 
+    @functools.cached_property
+    def _coded(self) -> _Functions:
+        count, doubles = [_POINTER, *_COUNT], [ctypes.c_double] * len(self._scalar.parameters)
+        forward, _ = self._load("code", 3, 3, [*count, *doubles])
+        return forward, self._load("code", 3, 3, count)[1]
+
     @staticmethod
     def serves(x: torch.Tensor, values: tuple[float | torch.Tensor, ...], *others: torch.Tensor) -> bool:
         """Whether x is a floating-point tensor of the CPU, every parameter a number or one a channel, and all have memory."""
@@ -163,6 +169,34 @@ class CppRunner:
             slots.data_ptr(), n, _threads(n), *map(float, values),
         )  # fmt: skip
         return dx, dgate, *self._by_parameter(totals, values)
+
+    def coded(
+        self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...], levels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """f(x; θ), and which of sixteen levels (float64, in rising order) f′ is nearest to: four bits an element."""
+        y = torch.empty_like(x)
+        x = laid_out_as(y, x)
+        n = x.numel()
+        packed = torch.empty(-(-n // 2), dtype=torch.uint8, device=x.device)
+        self._coded[0][x.dtype](
+            x.data_ptr(),
+            y.data_ptr(),
+            packed.data_ptr(),
+            levels.data_ptr(),
+            n,
+            _threads(n),
+            *map(float, values),
+        )
+        return y, packed
+
+    def coded_backward(self, packed: torch.Tensor, grad: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        """The gradient, laid out as y was, times the levels."""
+        dx = torch.empty_like(grad)
+        n = grad.numel()
+        self._coded[1][grad.dtype](
+            packed.data_ptr(), grad.data_ptr(), dx.data_ptr(), levels.data_ptr(), n, _threads(n)
+        )
+        return dx
 
     def _sums(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Memory for the sums over all elements, and for those of each chunk."""
