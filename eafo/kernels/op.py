@@ -424,6 +424,10 @@ class Kernel:
             return self._computation.coded(x, values, self.code)
         return self._computation(x, values)
 
+    def gradients(self, x: torch.Tensor, values: _Values, grad: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """grad·f′, and Σ grad·∂f/∂θ for each learnable θ, without a graph; one value a parameter, in order."""
+        return self._computation.runner(x, values, grad).backward(x, values, grad)
+
     def apply_gated(self, x: torch.Tensor, gate: torch.Tensor, values: _Values) -> torch.Tensor:
         """As `gated`, with one value a parameter, in order."""
         return self._computation.gated(x, gate, values)
