@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from eafo.kernels.build import KernelWarning
     from eafo.kernels.emission import emit, suffix, targets
     from eafo.kernels.op import Kernel, compile_kernel
+    from eafo.kernels.operator import operator
     from eafo.kernels.verification import Sweep, Verification, sweep, verify
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Verification",
     "compile_kernel",
     "emit",
+    "operator",
     "suffix",
     "sweep",
     "targets",
@@ -32,6 +34,7 @@ _HOME = {
     "Verification": "verification",
     "compile_kernel": "op",
     "emit": "emission",
+    "operator": "operator",
     "suffix": "emission",
     "sweep": "verification",
     "targets": "emission",

@@ -117,6 +117,12 @@ def cached(key: str, suffix: str, make: Callable[[Path], None]) -> Path:
         with made.open("ab") as file:
             file.write(hashlib.sha256(made.read_bytes()).digest())
         made.replace(path)
+    except OSError as error:
+        raise BuildError(
+            "the kernel cache must take a compiled kernel",
+            f"{path.parent}: {error.strerror or error}",
+            "make room, or set EAFO_CACHE to another",
+        ) from error
     finally:
         made.unlink(missing_ok=True)
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -85,6 +86,15 @@ def test_a_maker_that_fails_leaves_nothing(cache):
         raise BuildError("made to fail")
 
     with pytest.raises(BuildError, match=r"made to fail"):
+        build.cached("key", ".txt", fail)
+    assert list(cache.iterdir()) == []
+
+
+def test_a_full_disk_is_an_error_of_one_line_and_leaves_nothing(cache):
+    def fail(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(BuildError, match=r"must take a compiled kernel, but got '.*No space left.*make room"):
         build.cached("key", ".txt", fail)
     assert list(cache.iterdir()) == []
 
