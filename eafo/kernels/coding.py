@@ -38,11 +38,6 @@ class SlopeCode:
     error: float
     law: str
 
-    @property
-    def thresholds(self) -> tuple[float, ...]:
-        """The middles between neighbouring levels: a slope above so many of them takes that level."""
-        return tuple((a + b) / 2 for a, b in itertools.pairwise(self.levels))
-
 
 def slope_code(scalar: Scalar, values: tuple[float, ...], law: laws.LawLike) -> SlopeCode:
     """The levels with the least mean squared error of f′(X), X distributed by a law: Lloyd and Max's quantiser.

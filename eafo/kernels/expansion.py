@@ -73,8 +73,7 @@ def scaled_exp(builder: Builder, e: Any) -> int:
     if scale not in (1, -1):
         result = builder.op(Operation.MUL, result, builder.value(scale))
     result = builder.op(Operation.MUL, result, tail)
-    fused = builder.mode is not Mode.PLAIN and len(values) < len(single)
-    if fused or not all(_is_linear(f) for f in single):
+    if len(values) < len(single) or not all(_is_linear(f) for f in single):
         result = _zero_with(builder, head, p, result)
     return builder.op(Operation.NEG, result) if scale == -1 else result
 

@@ -123,6 +123,8 @@ class _Computation:
         """f(x), with f′ kept in four bits where a gradient is asked for; under a transform, x is kept."""
         if torch.compiler.is_compiling() or _is_transformed() or not _needs_gradient(x):
             return self(x, values)
+        if any(isinstance(v, torch.Tensor) and v.ndim for v in values):
+            return self(x, values)
         return _Coded.apply(x, self, code, *values)
 
     def in_place(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
@@ -226,7 +228,11 @@ class _Coded(torch.autograd.Function):
             )
         (packed,) = ctx.saved_tensors
         like = torch.empty_strided(grad.shape, ctx.stride, dtype=grad.dtype, device=grad.device)
-        dx = ctx.runner.coded_backward(packed, laid_out_as(like, grad), ctx.levels)
+        if are_plain(grad):
+            dx = ctx.runner.coded_backward(packed, laid_out_as(like, grad), ctx.levels)
+        else:
+            # A batch of gradients: the slopes themselves, times it.
+            dx = grad * ctx.runner.coded_backward(packed, like.fill_(1), ctx.levels)
         return dx, *[None] * (len(ctx.needs_input_grad) - 1)
 
 
@@ -475,16 +481,16 @@ def compile_kernel(
         activation: any text form, a SymPy expression or an `Activation`.
         backend: ``aten``, plain torch operations; ``cpp``, a compiled loop on the CPU; ``cuda``, a compiled kernel on an
             NVIDIA GPU (``eafo[cuda]``); or ``auto``, the fastest that serves each call. What ``cpp`` and ``cuda`` do
-            not serve (other devices, a value a channel) goes through ``aten``.
+            not serve (other devices; by ``cuda`` a value a channel and ``exact``) goes through ``aten``.
         precision: ``fast`` computes float32 in float32; by ``cpp`` f and f′ of every activation of the catalog are then
             within 8 ULP, near a root of the largest term of the sum, and where they are below 2⁻¹¹⁰ within 2⁻¹²⁶.
             ``exact`` computes float32 in float64 and rounds once: within 1 ULP. By both, half precisions are within
             1 ULP (of the smallest normal number, where the result is smaller) and float64 within a relative 1e-12.
             Measured on 2¹⁸ numbers of all magnitudes; half precisions on every input.
         save: what a call keeps for backward: ``x``, or ``code``, f′ in four bits an element, a quarter of x in bfloat16.
-            `Kernel.code` then tells the error. Not for learnable parameters, and without a second derivative; under
-            torch.compile and the transforms of torch.func x is kept.
-        law: that of the inputs, for which the sixteen levels of the code are the best.
+            `Kernel.code` then tells the error. Not for learnable parameters, and without a second derivative. With a gate,
+            a bias or a value a channel, under torch.compile and the transforms of torch.func, x is kept.
+        law: that of the inputs, for which the sixteen levels of the code are the best, at the defaults of the parameters.
 
     Raises:
         InputError: no such activation, backend, precision, law or thing to save; a code for an activation with learnable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ __all__ = ["NAMESPACE", "operator"]
 
 #: Where the operators stand: ``torch.ops.eafo``.
 NAMESPACE = "eafo"
+
+_made: dict[str, Callable[..., torch.Tensor]] = {}
 
 
 def operator(
@@ -44,33 +45,17 @@ def operator(
     >>> silu is operator("silu")
     True
     """
-    return _registered(compile_kernel(activation, backend, precision))
-
-
-def _registered(kernel: Kernel) -> Callable[..., torch.Tensor]:
+    kernel = compile_kernel(activation, backend, precision)
     act = kernel.activation
-    what = f"{act.expression} {act.parameters} {kernel.backend} {kernel.precision}"
-    digest = hashlib.sha256(what.encode()).hexdigest()[:8]
+    what = f"{act.expression} {act.parameters} {backend} {precision}"
     stem = "".join(c if c.isascii() and c.isalnum() else "_" for c in act.name)
-    return _define(f"{stem}_{digest}", _Held(kernel, what))
+    name = f"{stem}_{hashlib.sha256(what.encode()).hexdigest()[:16]}"
+    if name not in _made:
+        _made[name] = _define(name, kernel)
+    return _made[name]
 
 
-class _Held:
-    """A kernel that is told apart by what it computes."""
-
-    def __init__(self, kernel: Kernel, what: str) -> None:
-        self.kernel, self.what = kernel, what
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held) and self.what == other.what
-
-    def __hash__(self) -> int:
-        return hash(self.what)
-
-
-@functools.cache
-def _define(name: str, held: _Held) -> Callable[..., torch.Tensor]:
-    kernel = held.kernel
+def _define(name: str, kernel: Kernel) -> Callable[..., torch.Tensor]:
     count = len(kernel.activation.parameters)
     learnable = [p.learnable for p in kernel.activation.parameters]
     parameters = "".join(f", Tensor p{i}" for i in range(count))

@@ -4,9 +4,7 @@
 // Written by eafo from the formula: rewritten to stay finite and accurate, differentiated, lowered once.
 // Operations an element: 1 forward, 8 backward (f' and the learnable parameters).
 
-#if defined(__GNUC__) || defined(__clang__)
-#define EAFO_RESTRICT __restrict__
-#else
+#if !defined(__GNUC__) && !defined(__clang__)
 #error "this source is written for GCC and Clang"
 #endif
 

@@ -45,9 +45,8 @@ def test_the_stated_error_is_that_of_fresh_samples(name):
     code = compile_kernel(name, "aten", save="code").code
     x = torch.randn(400_000, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     slopes = _slopes(name, x)
-    kept = torch.tensor(code.levels, dtype=torch.float64)[
-        torch.bucketize(slopes, torch.tensor(code.thresholds, dtype=torch.float64))
-    ]
+    levels = torch.tensor(code.levels, dtype=torch.float64)
+    kept = levels[(slopes[:, None] - levels).abs().argmin(dim=1)]
     error = ((slopes - kept) ** 2).mean().sqrt() / (slopes**2).mean().sqrt()
     assert error.item() == pytest.approx(code.error, rel=0.02)
     assert (kept - slopes).mean().abs() < 1e-3
@@ -154,3 +153,18 @@ def test_a_module_shows_its_code_and_is_pickled_with_it():
     for a, b in itertools.pairwise([torch.autograd.grad(m(x).sum(), x)[0] for m in (layer, again)]):
         assert torch.equal(a, b)
     assert again.kernel.code == layer.kernel.code
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_batch_of_gradients_and_other_values_of_parameters(backend):
+    kernel, x = compile_kernel("gelu", backend, save="code"), torch.randn(40, 30).t().requires_grad_()
+    y = kernel(x)
+    (slopes,) = torch.autograd.grad(y, x, torch.ones_like(y), retain_graph=True)
+    weights = torch.randn(3, 30, 40)
+    (found,) = torch.autograd.grad(y, x, weights, is_grads_batched=True)
+    torch.testing.assert_close(found, weights * slopes)
+    swish = compile_kernel(get("swish").with_learnable(), backend, save="code")
+    for beta in (torch.tensor(1.0), torch.linspace(0.5, 2, 40)):
+        (found,) = torch.autograd.grad(swish(x, beta=beta).sum(), x)
+        (expected,) = torch.autograd.grad((x * torch.sigmoid(beta * x)).sum(), x)
+        assert (found - expected).abs().max() < (0.3 if beta.ndim == 0 else 1e-5)

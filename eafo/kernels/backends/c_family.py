@@ -67,8 +67,9 @@ _INSTRUCTIONS = frozenset({Operation.ABS, Operation.SQRT})
 #: Operations that a template defines as ``eafo_NAME`` for both types.
 _DEFINED = frozenset(
     {
-        Operation.FMA, Operation.PRODUCT_ERROR, Operation.SUM_ERROR, Operation.EXP_HEAD, Operation.EXP_TAIL, Operation.GATE, Operation.COGATE, Operation.SIGMOID, Operation.SOFTPLUS, Operation.MAX,
-        Operation.MIN, Operation.SIGN,
+        Operation.FMA, Operation.PRODUCT_ERROR, Operation.SUM_ERROR, Operation.EXP_HEAD, Operation.EXP_TAIL,
+        Operation.GATE, Operation.COGATE, Operation.SIGMOID, Operation.SOFTPLUS, Operation.MAX, Operation.MIN,
+        Operation.SIGN,
     }
 )  # fmt: skip
 

@@ -50,33 +50,33 @@ class CppRunner:
     def __init__(self, scalar: Scalar, exact: bool = False) -> None:
         self._scalar, self._exact = scalar, exact
         self._learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
-        doubles = [ctypes.c_double] * len(scalar.parameters)
-        self._forward, self._backward = self._load("plain", 2, 5, [*_COUNT, *doubles])
+        self._doubles = [ctypes.c_double] * len(scalar.parameters)
+        self._forward, self._backward = self._load("plain", self._flat(2), self._flat(5))
 
-    def _load(self, form: cpp.Form, forward: int, backward: int, rest: list[Any]) -> _Functions:
-        """Both functions by type, which take so many pointers and then the rest."""
+    def _flat(self, pointers: int) -> list[Any]:
+        """What a function over all elements alike takes: so many pointers, the count, a number a parameter."""
+        return [*[_POINTER] * pointers, *_COUNT, *self._doubles]
+
+    def _load(self, form: cpp.Form, forward: list[Any], backward: list[Any]) -> _Functions:
+        """Both functions of a form by type, with the types of their arguments."""
         library = build.load_cpp(cpp.source(self._scalar, self._exact, form))
         return tuple(
-            {
-                t: _function(library, f"eafo_{direction}_{suffix}", [_POINTER] * pointers + rest)
-                for t, suffix in _SUFFIX.items()
-            }
-            for direction, pointers in (("forward", forward), ("backward", backward))
+            {t: _function(library, f"eafo_{direction}_{suffix}", taken) for t, suffix in _SUFFIX.items()}
+            for direction, taken in (("forward", forward), ("backward", backward))
         )
 
     @functools.cached_property
     def _gated(self) -> _Functions:
-        return self._load("gated", 3, 7, [*_COUNT, *[ctypes.c_double] * len(self._scalar.parameters)])
+        return self._load("gated", self._flat(3), self._flat(7))
 
     @functools.cached_property
     def _channels(self) -> _Functions:
-        return self._load("channels", 2, 5, [*_SHAPE, *[_POINTER] * len(self._scalar.parameters)])
+        rest = [*_SHAPE, *[_POINTER] * len(self._doubles)]
+        return self._load("channels", [_POINTER] * 2 + rest, [_POINTER] * 5 + rest)
 
     @functools.cached_property
     def _coded(self) -> _Functions:
-        count, doubles = [_POINTER, *_COUNT], [ctypes.c_double] * len(self._scalar.parameters)
-        forward, _ = self._load("code", 3, 3, [*count, *doubles])
-        return forward, self._load("code", 3, 3, count)[1]
+        return self._load("code", self._flat(4), [*[_POINTER] * 4, *_COUNT])
 
     @staticmethod
     def serves(x: torch.Tensor, values: tuple[float | torch.Tensor, ...], *others: torch.Tensor) -> bool:
