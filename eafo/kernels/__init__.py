@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from eafo.kernels.build import KernelWarning
     from eafo.kernels.emission import emit, suffix, targets
+    from eafo.kernels.library import operator
     from eafo.kernels.op import Kernel, compile_kernel
-    from eafo.kernels.operator import operator
     from eafo.kernels.verification import Sweep, Verification, sweep, verify
 
 __all__ = [
@@ -34,7 +34,7 @@ _HOME = {
     "Verification": "verification",
     "compile_kernel": "op",
     "emit": "emission",
-    "operator": "operator",
+    "operator": "library",
     "suffix": "emission",
     "sweep": "verification",
     "targets": "emission",

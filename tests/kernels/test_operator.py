@@ -7,8 +7,7 @@ import torch
 
 from eafo.catalog import get, names
 from eafo.errors import InputError
-from eafo.kernels import build, compile_kernel
-from eafo.kernels.operator import operator
+from eafo.kernels import build, compile_kernel, operator
 
 needs_compiler = pytest.mark.skipif(build.find_compiler() is None, reason="no C++ compiler on this machine")
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
