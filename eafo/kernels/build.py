@@ -22,7 +22,16 @@ import platformdirs
 
 from eafo.errors import BuildError
 
-__all__ = ["KernelWarning", "cache_directory", "cached", "content", "find_compiler", "load_cpp", "warn_once"]
+__all__ = [
+    "KernelWarning",
+    "cache_directory",
+    "cached",
+    "content",
+    "find_compiler",
+    "load_cpp",
+    "streams",
+    "warn_once",
+]
 
 #: Never -ffast-math: it would undo the compensated sums and the treatment of NaN.
 _FLAGS = (
@@ -220,7 +229,23 @@ def _version(compiler: str) -> str:
 def _processor() -> str:
     """What -march=native depends on."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            if line.lower().startswith(("flags", "features")):
-                return line
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+        told = [line for line in lines if line.lower().startswith(("vendor_id", "flags", "features"))]
+        if told:
+            return "\n".join(dict.fromkeys(told))
     return f"{platform.machine()} {platform.processor()}"
+
+
+def streams() -> bool:
+    """Whether to store large results past the caches: with GCC on AMD processors that have AVX-512.
+
+    Measured there alone (EPYC, 2^24 float32, forward and backward): 2 % more to a fifth less time. On other processors one thread's stores past
+    the caches may be the slower ones.
+    """
+    compiler = find_compiler()
+    return (
+        compiler is not None
+        and "clang" not in _version(compiler)
+        and "AuthenticAMD" in _processor()
+        and "avx512f" in _processor().split()
+    )

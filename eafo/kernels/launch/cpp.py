@@ -59,7 +59,7 @@ class CppRunner:
 
     def _load(self, form: cpp.Form, forward: list[Any], backward: list[Any]) -> _Functions:
         """Both functions of a form by type, with the types of their arguments."""
-        library = build.load_cpp(cpp.source(self._scalar, self._exact, form))
+        library = build.load_cpp(cpp.source(self._scalar, self._exact, form, streamed=build.streams()))
         return tuple(
             {t: _function(library, f"eafo_{direction}_{suffix}", taken) for t, suffix in _SUFFIX.items()}
             for direction, taken in (("forward", forward), ("backward", backward))
