@@ -18,12 +18,23 @@ if TYPE_CHECKING:
 
 __all__ = ["bench"]
 
+_OTHERS = ("eager", "native", "compile", "exact", "code")
+_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+
 
 class Device(StrEnum):
     """Where kernels are measured."""
 
     CPU = "cpu"
     CUDA = "cuda"
+
+
+class Form(StrEnum):
+    """What is computed around the activation."""
+
+    PLAIN = "plain"
+    GATED = "gated"
+    BIAS = "bias"
 
 
 class Parameters(StrEnum):
@@ -51,8 +62,9 @@ def bench(  # noqa: PLR0917 - an option each
             "--parameters", help="Learnable ones as numbers, one tensor each, or a value a channel."
         ),
     ] = Parameters.SCALAR,
+    form: Annotated[Form, typer.Option("--form", help="f(x), f(x) b or f(x + b).")] = Form.PLAIN,
     variants: Annotated[
-        str, typer.Option("--variants", help="Beside copy: of eager, native, compile, eafo.")
+        str, typer.Option("--variants", help="Beside copy: of eager, native, compile, eafo, exact, code.")
     ] = "eager,native,compile,eafo",
     device: Annotated[Device, typer.Option("--device", help="cpu or cuda.")] = Device.CPU,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Of torch on the CPU.")] = 1,
@@ -76,6 +88,7 @@ def bench(  # noqa: PLR0917 - an option each
             dtypes=_parts(dtypes),
             passes=_parts(passes),
             parameters=parameters.value,
+            form=form.value,
             variants=_parts(variants),
             device=device.value,
             threads=threads,
@@ -108,44 +121,40 @@ def _size(text: str) -> int:
 
 
 def _show(measured: list[Measurement], environment: str) -> None:
-    """A line a case: our time, and how many times as long the others took."""
-    cases: dict[tuple[object, ...], dict[str, Measurement]] = {}
+    """A table a type and pass; a line an activation and size: our time, and how many times as long the others took."""
+    tables: dict[tuple[str, ...], dict[tuple[str, int], dict[str, Measurement]]] = {}
     for m in measured:
-        case = (m.activation, m.dtype, m.elements, m.direction, m.parameters)
-        cases.setdefault(case, {})[m.variant] = m
-    others = [v for v in ("eager", "native", "compile") if any(v in found for found in cases.values())]
-    columns = [
-        "activation",
-        "type",
-        "elements",
-        "pass",
-        "parameters",
-        "eafo",
-        "of copy",
-        *others,
-        "kept",
-        "peak",
-    ]
-    rows = []
-    for key, found in cases.items():
-        ours = found.get("eafo")
-        times = [f"{found[o].seconds / ours.seconds:.2f} ×" if ours and o in found else "–" for o in others]
-        mine = ["–"] * 2 if ours is None else [_duration(ours.seconds), f"{ours.share_of_copy:.0%}"]
-        memory = ["–"] * 2 if ours is None else [_bytes(ours.kept_bytes), _bytes(ours.peak_bytes)]
-        rows.append([*map(str, key), *mine, *times, *memory])
-    table(columns, rows, numbers=["elements", "eafo", "of copy", *others, "kept", "peak"])
-    say(
-        "eafo: median of one call; of copy: its share of a plain copy's speed; then how many times as long the"
-    )
-    say("others took; kept: for backward; peak: memory beside the inputs.")
+        form = () if m.form == "plain" else (m.form,)
+        cases = tables.setdefault((m.dtype, m.direction, *form), {})
+        cases.setdefault((m.activation, m.elements), {})[m.variant] = m
+    others = [v for v in _OTHERS if any(m.variant == v for m in measured)]
+    numbers = ["size", "eafo", "copy", *others, "kept", "peak"]
+    for title, cases in tables.items():
+        say(", ".join(title))
+        rows = [[name, _power(size), *_figures(found, others)] for (name, size), found in cases.items()]
+        table(["activation", *numbers], rows, numbers=numbers)
+    say("eafo: median of one call; copy: its share of a plain copy's speed; then how many times as long")
+    say("the others took; kept for backward, and held at most (peak): in sizes of x.")
     say(environment)
+
+
+def _figures(found: dict[str, Measurement], others: list[str]) -> list[str]:
+    ours = found.get("eafo")
+    if ours is None:
+        return ["–"] * (len(others) + 4)
+    size = ours.elements * _BYTES[ours.dtype]
+    return [
+        _duration(ours.seconds),
+        f"{ours.share_of_copy:.0%}",
+        *(f"{found[o].seconds / ours.seconds:.2f}" if o in found else "–" for o in others),
+        *(f"{count / size:.2f}" if count >= 0 else "–" for count in (ours.kept_bytes, ours.peak_bytes)),
+    ]
+
+
+def _power(size: int) -> str:
+    power = size.bit_length() - 1
+    return f"2^{power}" if size == 2**power else str(size)
 
 
 def _duration(seconds: float) -> str:
     return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} µs"
-
-
-def _bytes(count: int) -> str:
-    if count < 0:
-        return "–"
-    return f"{count / 2**20:.4g} MiB" if count >= 2**20 else f"{count / 2**10:.3g} KiB"

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import ctypes
 import functools
-import gc
 import importlib.metadata
 import itertools
 import math
-import os
 import platform
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 import torch
@@ -25,13 +21,29 @@ import torch
 from eafo.activation import Activation
 from eafo.catalog import ActivationLike, get
 from eafo.errors import InputError
+from eafo.kernels.memory import kept, pages_kept, peak
 from eafo.kernels.op import compile_kernel
 from eafo.kernels.peers import as_written, native
 
-__all__ = ["DTYPES", "PARAMETERS", "PASSES", "VARIANTS", "Measurement", "bench", "environment", "write_csv"]
+__all__ = [
+    "COMPARED",
+    "DTYPES",
+    "FORMS",
+    "PARAMETERS",
+    "PASSES",
+    "VARIANTS",
+    "Measurement",
+    "bench",
+    "environment",
+    "write_csv",
+]
 
 #: What is compared, in the order in which a round runs it.
-VARIANTS = ("copy", "eager", "native", "compile", "eafo")
+VARIANTS = ("copy", "eager", "native", "compile", "eafo", "exact", "code")
+#: Those that are compared where nothing else is asked for: our kernel as it is made by default, and the others.
+COMPARED = VARIANTS[:5]
+#: What is computed: f(x); f(x) b with a second tensor b; or f(x + b) with a value a channel.
+FORMS = ("plain", "gated", "bias")
 #: What is timed: f alone, without a graph; or f and the gradients of x and the learnable parameters.
 PASSES = ("forward", "forward+backward")
 #: How the learnable parameters are given: as numbers, as one tensor each, or as a tensor of a value a channel.
@@ -40,8 +52,11 @@ DTYPES = {t: getattr(torch, t) for t in ("float64", "float32", "bfloat16", "floa
 
 _CHANNELS = 256
 _SMALLEST_ELEMENTS, _LARGEST_ELEMENTS = _CHANNELS, 2**31
-#: Tensors that must move: x and y; x, the gradient and dx once more.
-_TENSORS = {"forward": 2, "forward+backward": 5}
+#: Tensors that must move: x and y; x, the gradient and dx once more; the same for b, whose gradient is one more.
+_TENSORS = {
+    "plain": {"forward": 2, "forward+backward": 5},
+    "gated": {"forward": 3, "forward+backward": 8},
+}
 #: A block of calls is timed as one, so that the clock's resolution does not matter.
 _BLOCK_SECONDS = 2e-3
 _MOST_CALLS = 1000
@@ -62,18 +77,20 @@ class Measurement:
         elements: how many x holds.
         direction: one of `PASSES`.
         parameters: one of `PARAMETERS`.
+        form: one of `FORMS`.
         variant: one of `VARIANTS`; ``copy`` is the limit: as many bytes moved by torch's own copy.
         threads: of torch on the CPU.
         seconds: the median of one call.
         low: the first quartile.
         high: the third.
-        gigabytes_per_second: useful bytes a second: x, y and, backward, x, the gradient and dx, each moved once.
+        gigabytes_per_second: useful bytes a second: x, y and, backward, x, the gradient and dx, each moved once; gated, b
+            each time and its gradient too.
         share_of_copy: the copy's median over this one.
         kept_bytes: what autograd keeps for backward, x included; 0 forward.
         peak_bytes: the most memory that one call held beside its inputs; −1 where it could not be told.
         value_error: the largest error of f against float64 on 4096 points of a normal law of deviation 3, in units in
             the last place of max(|f|, 2⁻¹⁰).
-        slope_error: the same of f′; NaN forward.
+        slope_error: the same of the gradient of x for a gradient of ones; NaN forward.
     """
 
     activation: str
@@ -82,6 +99,7 @@ class Measurement:
     elements: int
     direction: str
     parameters: str
+    form: str
     variant: str
     threads: int
     seconds: float
@@ -104,11 +122,17 @@ class _Case:
     elements: int
     direction: str
     parameters: str
+    form: str
     device: torch.device
 
     @property
+    def tensors(self) -> int:
+        """How many as large as x must move."""
+        return _TENSORS["gated" if self.form == "gated" else "plain"][self.direction]
+
+    @property
     def useful_bytes(self) -> int:
-        return _TENSORS[self.direction] * self.elements * self.dtype.itemsize
+        return self.tensors * self.elements * self.dtype.itemsize
 
     @property
     def backward(self) -> bool:
@@ -132,7 +156,8 @@ def bench(
     dtypes: Sequence[str] = ("float32", "bfloat16"),
     passes: Sequence[str] = PASSES,
     parameters: str = "scalar",
-    variants: Sequence[str] = VARIANTS,
+    form: str = "plain",
+    variants: Sequence[str] = COMPARED,
     device: str = "cpu",
     threads: int = 1,
     rounds: int = 15,
@@ -150,33 +175,39 @@ def bench(
         dtypes: of `DTYPES`.
         passes: of `PASSES`.
         parameters: of `PARAMETERS`; an activation without a learnable parameter is measured as for ``none``.
+        form: of `FORMS`.
         variants: of `VARIANTS`; ``copy`` is always among them. ``native`` only where torch has the operator; ``compile``
-            compiles that, or else the formula as it stands, for the very shape.
+            compiles that, or else the formula as it stands, for the very shape; ``eafo`` is our kernel as it is made by
+            default, ``exact`` in that precision, ``code`` with f′ kept in four bits (in the plain form, where no parameter
+            is learned).
         device: ``cpu`` or ``cuda``.
         threads: of torch on the CPU.
         rounds: how many, at least 3.
         progress: is told each case in one line, and a variant that fails with its reason.
 
     Raises:
-        InputError: no such activation, type, pass or variant; a size, a number of rounds or threads out of range; a
+        InputError: no such activation, type, pass, form or variant; a size, a number of rounds or threads out of range; a
             device that is not there.
     """
     _check(
-        sizes=sizes, dtypes=dtypes, passes=passes, parameters=parameters, variants=variants, device=device,
+        sizes=sizes, dtypes=dtypes, passes=passes, parameters=parameters, form=form, variants=variants, device=device,
         threads=threads, rounds=rounds,
     )  # fmt: skip
     found = [get(a) for a in activations]
     before, results = torch.get_num_threads(), list[Measurement]()
     torch.set_num_threads(threads)
     try:
-        with _pages_kept():
+        with pages_kept():
             for activation, dtype, elements, direction in itertools.product(found, dtypes, sizes, passes):
                 given = parameters if activation.learnable else "none"
-                case = _Case(activation, DTYPES[dtype], elements, direction, given, torch.device(device))
+                case = _Case(
+                    activation, DTYPES[dtype], elements, direction, given, form, torch.device(device)
+                )
                 measured = _measure(case, variants, threads, rounds, progress)
                 results += measured
                 progress(_told(measured))
     finally:
+        _inputs.cache_clear()
         torch.set_num_threads(before)
     return results
 
@@ -187,6 +218,7 @@ def _check(
     dtypes: Sequence[str],
     passes: Sequence[str],
     parameters: str,
+    form: str,
     variants: Sequence[str],
     device: str,
     threads: int,
@@ -196,6 +228,7 @@ def _check(
         (dtypes, tuple(DTYPES), "types"),
         (passes, PASSES, "passes"),
         ([parameters], PARAMETERS, "kinds of parameters"),
+        ([form], FORMS, "forms"),
         (variants, VARIANTS, "variants"),
         ([device], ("cpu", "cuda"), "devices"),
     ):
@@ -224,7 +257,7 @@ def _measure(
     for _ in range(rounds):
         for name, call in calls.items():
             times[name].append(_timed(call, blocks[name], case.device))
-    memory = {name: _memory(call, case.device) for name, call in calls.items()}
+    memory = {name: (_kept(call), peak(call, case.device)) for name, call in calls.items()}
     copy = float(np.median(times["copy"]))
     made = []
     for name, call in calls.items():
@@ -232,7 +265,7 @@ def _measure(
         made.append(
             Measurement(
                 case.activation.name, _device_name(case.device), str(case.dtype).removeprefix("torch."), case.elements,
-                case.direction, case.parameters, name, threads, middle, low, high, case.useful_bytes / middle / 1e9,
+                case.direction, case.parameters, case.form, name, threads, middle, low, high, case.useful_bytes / middle / 1e9,
                 copy / middle, *memory[name], *_errors(case, call),
             )
         )  # fmt: skip
@@ -250,56 +283,65 @@ class _Call:
         self._turn = itertools.cycle(self.inputs)
 
     def __call__(self) -> None:
-        x, grad = next(self._turn)
+        x, grad, *others = next(self._turn)
         if not self.case.backward:
             with torch.no_grad():
-                self.function(x, *self.values)
+                self.function(x, *others, *self.values)
             return
-        y = self.function(x, *self.values)
-        torch.autograd.grad(y, [x, *self.learned], grad)
+        y = self.function(x, *others, *self.values)
+        torch.autograd.grad(y, [x, *others, *self.learned], grad)
 
 
 class _Copy(_Call):
     """As many bytes as the case must move, moved by torch's own copy."""
 
     def __call__(self) -> None:
-        x, grad = next(self._turn)
-        if not self.case.backward:
-            torch.empty_like(x).copy_(x)
-            return
-        # Five tensors: two whole copies and half of one.
-        half = x.numel() // 2
+        x, grad, *_ = next(self._turn)
+        whole, odd = divmod(self.case.tensors, 2)
+        sources = [*itertools.islice(itertools.cycle((x, grad)), whole)]
+        if odd:
+            sources.append(grad.view(-1)[: x.numel() // 2])
         with torch.no_grad():
-            for source in (x, grad, grad.view(-1)[:half]):
+            for source in sources:
                 torch.empty_like(source).copy_(source)
 
 
+def _kept(call: _Call) -> int:
+    return kept(call) if call.case.backward and not isinstance(call, _Copy) else 0
+
+
 @functools.lru_cache(maxsize=1)
-def _inputs(case: _Case) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Pairs of x and the gradient of y, the same for every variant."""
+def _inputs(case: _Case) -> list[tuple[torch.Tensor, ...]]:
+    """x, the gradient of y and what the form takes beside, the same for every variant."""
     rows = case.elements // _CHANNELS
     copies = 1
     if case.device.type == "cuda":
         copies = max(1, min(_MOST_COPIES, _ROTATED_BYTES // (2 * case.elements * case.dtype.itemsize)))
     generator = torch.Generator(case.device).manual_seed(0)
-    pairs = []
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.empty(shape, dtype=case.dtype, device=case.device).normal_(generator=generator)
+
+    made = []
     for _ in range(copies):
-        x, grad = (
-            torch.empty(rows, _CHANNELS, dtype=case.dtype, device=case.device).normal_(generator=generator)
-            for _ in range(2)
-        )
-        pairs.append((x.requires_grad_(case.backward), grad))
-    return pairs
+        x, grad = normal(rows, _CHANNELS), normal(rows, _CHANNELS)
+        others = [normal(*shape).requires_grad_(case.backward) for shape in _shapes_beside(case.form, rows)]
+        made.append((x.requires_grad_(case.backward), grad, *others))
+    return made
+
+
+def _shapes_beside(form: str, rows: int) -> list[tuple[int, ...]]:
+    """Of what the form takes beside x."""
+    shapes: dict[str, list[tuple[int, ...]]] = {"gated": [(rows, _CHANNELS)], "bias": [(_CHANNELS,)]}
+    return shapes.get(form, [])
 
 
 def _calls(case: _Case, variants: Sequence[str], progress: Callable[[str], None]) -> dict[str, _Call]:
     """The variants that run here, each warmed up; one that cannot be compiled is told and left out."""
-    functions = {"eager": as_written(case.activation), "eafo": _ours(case)}
-    peer = native(case.activation)
-    if peer is not None and not (case.parameters != "none" and case.activation.learnable):
-        functions["native"] = lambda x, *_: peer(x)
+    functions = {v: _in_form(case.form, f) for v, f in _theirs(case).items()}
     if "compile" in variants:
         functions["compile"] = _compiled(functions.get("native", functions["eager"]))
+    functions |= {v: _ours(case, v) for v in ("eafo", "exact", "code") if v in variants and _is_made(case, v)}
     calls: dict[str, _Call] = {"copy": _Copy(case, torch.clone)}
     for name in (v for v in VARIANTS if v in variants and v in functions):
         call = _Call(case, functions[name])
@@ -316,18 +358,51 @@ def _calls(case: _Case, variants: Sequence[str], progress: Callable[[str], None]
     return calls
 
 
-def _compiled(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+_Function = Callable[..., torch.Tensor]
+
+
+def _theirs(case: _Case) -> dict[str, _Function]:
+    """f(x; θ) as others compute it."""
+    functions = {"eager": as_written(case.activation)}
+    peer = native(case.activation)
+    if peer is not None and not (case.parameters != "none" and case.activation.learnable):
+        functions["native"] = lambda x, *_: peer(x)
+    return functions
+
+
+def _in_form(form: str, function: _Function) -> _Function:
+    """As a user writes it around f."""
+    if form == "gated":
+        return lambda x, b, *values: function(x, *values) * b
+    if form == "bias":
+        return lambda x, b, *values: function(x + b, *values)
+    return function
+
+
+def _is_made(case: _Case, variant: str) -> bool:
+    return variant != "code" or (case.form == "plain" and case.parameters == "none")
+
+
+def _ours(case: _Case, variant: str) -> _Function:
+    coded = variant == "code"
+    kernel = compile_kernel(
+        case.activation.with_learnable() if coded else case.activation,
+        precision="exact" if variant == "exact" else "fast",
+        save="code" if coded else "x",
+    )
+    forms = {"plain": kernel.apply, "gated": kernel.apply_gated, "bias": kernel.apply_biased}
+    apply: _Function = forms[case.form]  # type: ignore[assignment]
+    beside = 1 if case.form == "plain" else 2
+    if case.parameters == "none":
+        numbers = tuple(case.activation.defaults.values())
+        return lambda *given: apply(*given[:beside], numbers)
+    return lambda *given: apply(*given[:beside], given[beside:])
+
+
+def _compiled(function: _Function) -> _Function:
     """Compile for the very shape, which is Inductor at its best; each case starts without a cache in memory."""
     torch._dynamo.reset()
     return torch.compile(function, dynamic=False)
-
-
-def _ours(case: _Case) -> Callable[..., torch.Tensor]:
-    kernel = compile_kernel(case.activation)
-    if case.parameters == "none":
-        numbers = tuple(case.activation.defaults.values())
-        return lambda x, *_: kernel.apply(x, numbers)
-    return lambda x, *values: kernel.apply(x, values)
 
 
 def _timed(call: Callable[[], None], count: int, device: torch.device) -> float:
@@ -351,67 +426,25 @@ def _block_length(call: Callable[[], None], device: torch.device) -> int:
     return max(1, min(_MOST_CALLS, math.ceil(_BLOCK_SECONDS / _timed(call, 3, device))))
 
 
-def _memory(call: _Call, device: torch.device) -> tuple[int, int]:
-    """Bytes that autograd keeps, and the most that were held at once beside the inputs."""
-    kept: dict[int, int] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    if call.case.backward and not isinstance(call, _Copy):
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            call()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        call()
-        torch.cuda.synchronize()
-        return sum(kept.values()), torch.cuda.max_memory_allocated() - before
-    return sum(kept.values()), _peak_on_cpu(call)
-
-
-def _peak_on_cpu(call: Callable[[], None]) -> int:
-    """The running sum of torch's allocations, at its highest; −1 where the profiler does not tell them."""
-    gc.collect()
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    with _silenced(), torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
-        call()
-    results: Any = profiler.profiler.kineto_results if profiler.profiler else None
-    if results is None:
-        return -1
-    events = [e for e in results.events() if e.name() == "[memory]"]
-    events.sort(key=lambda e: e.start_ns())
-    return max(itertools.accumulate((e.nbytes() for e in events), initial=0))
-
-
-@contextlib.contextmanager
-def _silenced() -> Iterator[None]:
-    """Keep the traces that some builds of torch's profiler print off standard error."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
 def _errors(case: _Case, call: _Call) -> tuple[float, float]:
-    """The largest errors of f and f′ against float64, in units in the last place."""
+    """The largest errors of the result and of the gradient of x against float64, in units in the last place."""
     if isinstance(call, _Copy):
         return math.nan, math.nan
-    x = torch.randn(_ERROR_POINTS // _CHANNELS, _CHANNELS, generator=torch.Generator().manual_seed(1)) * 3
-    x = x.to(case.device, case.dtype).requires_grad_(case.backward)
+    generator = torch.Generator().manual_seed(1)
+    rows = _ERROR_POINTS // _CHANNELS
+    x, *others = (
+        torch.randn(*shape, generator=generator)
+        for shape in [(rows, _CHANNELS), *_shapes_beside(case.form, rows)]
+    )
+    x, *others = ((3 * t).to(case.device, case.dtype) for t in (x, *others))
+    x.requires_grad_(case.backward)
     exact_values = tuple(v.double().detach() for v in call.values)
     exact_x = x.detach().double().requires_grad_()
-    exact = compile_kernel(case.activation, "aten").apply(exact_x, exact_values)
+    kernel = compile_kernel(case.activation, "aten")
+    function = _in_form(case.form, lambda x, *values: kernel.apply(x, values))
+    exact = function(exact_x, *(o.double() for o in others), *exact_values)
     with torch.set_grad_enabled(case.backward):
-        y = call.function(x, *call.values)
+        y = call.function(x, *others, *call.values)
     value = _units(y.detach(), exact.detach())
     if not case.backward:
         return value, math.nan
@@ -426,28 +459,11 @@ def _units(found: torch.Tensor, exact: torch.Tensor) -> float:
     return float(((found.double() - exact).abs() / unit).max())
 
 
-@contextlib.contextmanager
-def _pages_kept() -> Iterator[None]:
-    """Let glibc's allocator keep what is freed; elsewhere do nothing."""
-    m_trim_threshold, m_mmap_max = -1, -4
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if platform.libc_ver()[0] == "glibc" else None
-    if mallopt is None:
-        yield
-        return
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, -1)
-    try:
-        yield
-    finally:
-        _inputs.cache_clear()
-        mallopt(m_mmap_max, 65536)
-        mallopt(m_trim_threshold, 128 * 1024)
-
-
 def _told(measured: Sequence[Measurement]) -> str:
     first = measured[0]
+    form = "" if first.form == "plain" else f" {first.form}"
     times = ", ".join(f"{m.variant} {m.seconds * 1e6:.1f}" for m in measured)
-    return f"{first.activation} {first.dtype} {first.elements} {first.direction}: {times} µs"
+    return f"{first.activation} {first.dtype} {first.elements} {first.direction}{form}: {times} µs"
 
 
 def _device_name(device: torch.device) -> str:

@@ -10,12 +10,27 @@ QUICK = ("--sizes", "2^10", "--dtypes", "float32", "--rounds", "3", "--variants"
 
 
 def test_a_table_of_a_catalog_name_and_a_formula(eafo, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "80")
     ran = eafo("bench", "crrelu", "x*sigmoid(1.7*x)", *QUICK)
     assert ran.status == 0
     lines = [line.split() for line in ran.out.splitlines()]
-    assert ["crrelu", "float32", "1024", "forward", "scalar"] in [line[:5] for line in lines]
-    assert ["x*sigmoid(1.7*x)", "float32", "1024", "forward+backward", "none"] in [line[:5] for line in lines]
+    for title in (["float32,", "forward"], ["float32,", "forward+backward"]):
+        rows = lines[lines.index(title) :]
+        assert [row[:2] for row in rows if "2^10" in row][:2] == [
+            ["crrelu", "2^10"],
+            ["x*sigmoid(1.7*x)", "2^10"],
+        ]
+    # Kept for backward: x and one number.
+    assert [row[-2] for row in lines if "2^10" in row] == ["0.00", "0.00", "1.00", "1.00"]
+    assert all(len(line) <= 80 for line in ran.out.splitlines() if "2^10" in line)
+
+
+def test_the_gated_form_beside_the_exact_precision(eafo):
+    ran = eafo("bench", "silu", *QUICK[:-1], "eager,eafo,exact", "--form", "gated")
+    assert ran.status == 0
+    assert "float32, forward+backward, gated" in ran.out.splitlines()
+    head = next(line.split() for line in ran.out.splitlines() if "activation" in line)
+    assert head[1:] == ["size", "eafo", "copy", "eager", "exact", "kept", "peak"]
 
 
 def test_a_csv_and_a_figure(eafo, tmp_path):

@@ -82,7 +82,7 @@ def test_errors_are_measured_against_float64(measured):
 
 
 def test_a_wrong_kernel_shows_as_an_error(monkeypatch):
-    monkeypatch.setattr(measuring, "_ours", lambda case: lambda x, *_: x * 1.01)
+    monkeypatch.setattr(measuring, "_ours", lambda case, variant: lambda x, *_: x * 1.01)
     found = _bench("identity", passes=["forward"])
     assert _one(found, variant="eafo").value_error > 1e4
 
@@ -93,6 +93,42 @@ def test_parameters_as_numbers_tensors_and_channels(parameters):
     extra = {"none": 0, "scalar": 4, "channel": 4 * 256}[parameters]
     assert _one(found, variant="eafo").kept_bytes == 4 * 1024 + extra
     assert _one(found, variant="eafo").slope_error < 1000
+
+
+@pytest.mark.parametrize(("form", "tensors", "kept"), [("gated", 8, 2), ("bias", 5, 1)])
+def test_the_gated_and_the_bias_form(form, tensors, kept):
+    found = _bench(
+        "silu", form=form, variants=("eager", "native", "eafo", "exact"), passes=["forward+backward"]
+    )
+    assert [m.variant for m in found] == ["copy", "eager", "native", "eafo", "exact"]
+    assert {m.form for m in found} == {form}
+    ours = _one(found, variant="eafo")
+    assert ours.gigabytes_per_second == pytest.approx(tensors * 4 * 1024 / ours.seconds / 1e9)
+    assert kept * 4 * 1024 <= ours.kept_bytes <= (kept + 0.25) * 4 * 1024
+    exact = _one(found, variant="exact")
+    assert exact.value_error <= 0.501 < ours.value_error < 10
+    assert exact.slope_error <= 0.501
+
+
+def test_exact_errs_less_and_a_code_keeps_half_a_byte():
+    found = _bench("gelu", variants=("eafo", "exact", "code"), passes=["forward+backward"])
+    ours, exact, code = (_one(found, variant=v) for v in ("eafo", "exact", "code"))
+    assert exact.value_error <= 0.501 < ours.value_error
+    assert ours.kept_bytes == 4 * 1024
+    assert code.kept_bytes == 1024 / 2
+    # Four bits of f', which is at most 1.13.
+    assert code.slope_error > 1e4
+
+
+def test_a_code_is_made_for_fixed_parameters_alone():
+    variants = ("eafo", "code")
+    for options, expected in (
+        ({}, ["copy", "eafo"]),
+        ({"parameters": "none"}, ["copy", "eafo", "code"]),
+        ({"parameters": "none", "form": "gated"}, ["copy", "eafo"]),
+    ):
+        found = _bench("crrelu", variants=variants, passes=["forward"], **options)
+        assert [m.variant for m in found] == expected
 
 
 def test_threads_are_given_back():
@@ -155,6 +191,7 @@ def test_as_written_overflows_where_the_formula_does():
         ({"dtypes": ["float8"]}, "the types of a benchmark are: float64, .*, but got 'float8'"),
         ({"passes": ["sideways"]}, "the passes of a benchmark are"),
         ({"parameters": "many"}, "the kinds of parameters of a benchmark are"),
+        ({"form": "squared"}, "the forms of a benchmark are: plain, gated, bias, but got 'squared'"),
         ({"variants": ["jax"]}, "the variants of a benchmark are"),
         ({"device": "tpu"}, "the devices of a benchmark are"),
         ({"sizes": [1000]}, "a size must be a multiple of 256 from 256 to 2.31, but got 1000"),

@@ -22,6 +22,7 @@ def _measured():
             size,
             direction,
             "none",
+            "plain",
             variant,
             1,
             1e-6,
