@@ -46,8 +46,8 @@ LARGE := --sizes 2^24 --passes forward+backward
 bench: .venv.stamp
 	$(BIN)/eafo bench $(ACTIVATIONS) --sizes 2^10,2^16,2^20,2^24 --variants eager,native,compile,eafo,exact,code --csv kernels/results/cpu.csv --figure kernels/results/cpu.png
 	$(BIN)/eafo bench $(ACTIVATIONS) $(LARGE) --threads 2 --csv kernels/results/cpu_two_threads.csv
-	$(BIN)/eafo bench gelu silu relu2 $(LARGE) --form gated --csv kernels/results/cpu_gated.csv
-	$(BIN)/eafo bench gelu silu relu2 $(LARGE) --form bias --csv kernels/results/cpu_bias.csv
+	$(BIN)/eafo bench gelu silu relu_squared $(LARGE) --form gated --csv kernels/results/cpu_gated.csv
+	$(BIN)/eafo bench gelu silu relu_squared $(LARGE) --form bias --csv kernels/results/cpu_bias.csv
 	$(BIN)/eafo bench crrelu prelu $(LARGE) --parameters channel --csv kernels/results/cpu_channel.csv
 
 gpu-test:
