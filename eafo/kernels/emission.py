@@ -40,7 +40,7 @@ def emit(activation: ActivationLike, target: str = "cuda", precision: str = "fas
     Args:
         activation: any text form, a SymPy expression or an `Activation`.
         target: ``aten``, ``cpp`` or ``cuda``.
-        precision: ``fast``, or for ``cpp`` ``exact``, as in `eafo.kernels.compile_kernel`.
+        precision: ``fast``, or for ``cpp`` and ``cuda`` ``exact``, as in `eafo.kernels.compile_kernel`.
 
     Raises:
         InputError: no such activation or target, or a precision that the target is not written in.
@@ -49,13 +49,12 @@ def emit(activation: ActivationLike, target: str = "cuda", precision: str = "fas
     # relu: max(0, x)
     """
     chosen = _target(target)
-    offered = tuple(cpp.PRECISIONS) if chosen is cpp else ("fast",)
-    if precision not in offered:
-        raise InputError(f"the precisions of {target} are: {', '.join(offered)}", precision)
+    if precision not in chosen.PRECISIONS:
+        raise InputError(f"the precisions of {target} are: {', '.join(chosen.PRECISIONS)}", precision)
     act = get(activation)
-    scalar = Scalar.of(act)
-    about = f"{chosen.ABOUT}. {cpp.PRECISIONS[precision]}" if chosen is cpp else chosen.ABOUT
-    source = cpp.source(scalar, precision == "exact") if chosen is cpp else chosen.source(scalar)
+    promise = chosen.PRECISIONS[precision]
+    about = f"{chosen.ABOUT}. {promise}" if promise else chosen.ABOUT
+    source = chosen.source(Scalar.of(act), precision == "exact")
     header = "".join(f"{chosen.COMMENT} {_plain(line)}\n" for line in _header(act, about))
     return f"{header}\n{source}"
 

@@ -14,10 +14,11 @@ from eafo.catalog import ActivationLike, get
 from eafo.errors import BuildError, InputError, MissingDependencyError
 from eafo.kernels.build import warn_once
 from eafo.kernels.coding import SlopeCode, slope_code
-from eafo.kernels.launch import Runner, are_plain, laid_out_as
+from eafo.kernels.launch import FormRunner, Runner, are_plain, laid_out_as
 from eafo.kernels.launch.aten import AtenRunner
 from eafo.kernels.launch.cpp import CppRunner
 from eafo.kernels.launch.cuda import CudaRunner
+from eafo.kernels.launch.layout import are_single
 from eafo.kernels.lower import Scalar
 from eafo.laws import LawLike
 
@@ -48,7 +49,7 @@ class _Computation:
             return self.aten
         if CppRunner.serves(x, values, *others) and self.backend != "cuda":
             return self.cpp or self.aten
-        if CudaRunner.serves(x, values, *others) and self.backend != "cpp" and not self.exact:
+        if CudaRunner.serves(x, values, *others) and self.backend != "cpp":
             return self._on_gpu(x.device)
         return self.aten
 
@@ -67,7 +68,7 @@ class _Computation:
     def cuda(self) -> CudaRunner | None:
         """The CUDA runner; None, after one warning, where ``eafo[cuda]`` is missing."""
         try:
-            return CudaRunner(self.scalar)
+            return CudaRunner(self.scalar, self.exact)
         except MissingDependencyError as error:
             if self.backend == "cuda":
                 raise
@@ -116,13 +117,18 @@ class _Computation:
 
     def gated(self, x: torch.Tensor, gate: torch.Tensor, values: _Values) -> torch.Tensor:
         """f(x) times the gate, in one pass where that is to be had."""
-        if torch.compiler.is_compiling() or _is_transformed() or self.backend not in ("auto", "cpp"):
-            return self(x, values) * gate
-        if not CppRunner.serves_gated(x, gate, values) or self.cpp is None:
+        runner = None if _is_transformed() else self._gated_runner(x, gate, values)
+        if runner is None:
             return self(x, values) * gate
         if not _needs_gradient(x, gate, *values):
-            return self.cpp.gated(x, gate, values)
+            return runner.gated(x, gate, values)
         return _Gated.apply(x, self, gate, *values)
+
+    def _gated_runner(self, x: torch.Tensor, gate: torch.Tensor, values: _Values) -> FormRunner | None:
+        """What computes f(x) times a gate at once: both of one shape, type and device, and one value a parameter."""
+        alike = x.shape == gate.shape and x.dtype == gate.dtype and x.device == gate.device
+        runner = self.runner(x, values, gate) if alike and are_single(values) else self.aten
+        return runner if isinstance(runner, CppRunner | CudaRunner) else None
 
     def coded(self, x: torch.Tensor, values: _Values, code: SlopeCode) -> torch.Tensor:
         """f(x), with f′ kept in four bits where a gradient is asked for; under a transform, x is kept."""
@@ -195,7 +201,8 @@ class _Gated(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, computation: Any, *values: Any) -> torch.Tensor:
         _remember(ctx, x, computation, values)
         gate, *rest = values
-        return computation.cpp.gated(x, gate, tuple(rest))
+        ctx.runner = computation._gated_runner(x, gate, tuple(rest))
+        return ctx.runner.gated(x, gate, tuple(rest))
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -205,7 +212,7 @@ class _Gated(torch.autograd.Function):
             dx, *sums = _differentiable_backward(computation, x, values, grad * gate)
             dgate = grad * computation(x, values)
         else:
-            dx, dgate, *sums = computation.cpp.gated_backward(x, gate, values, grad)
+            dx, dgate, *sums = ctx.runner.gated_backward(x, gate, values, grad)
         return dx, None, dgate, *_in_place_of(computation, values, sums)
 
 
@@ -214,8 +221,7 @@ class _Coded(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, computation: Any, code: SlopeCode, *values: float) -> torch.Tensor:
-        served = computation.backend in ("auto", "cpp") and CppRunner.serves(x, values)
-        ctx.runner = (computation.cpp if served else None) or computation.aten
+        ctx.runner = computation.runner(x, values)
         # A table of sixteen numbers, the same for every call.
         ctx.levels = torch.tensor(code.levels, dtype=torch.float64, device=x.device)
         y, packed = ctx.runner.coded(x, values, ctx.levels)
@@ -487,7 +493,7 @@ def compile_kernel(
         activation: any text form, a SymPy expression or an `Activation`.
         backend: ``aten``, plain torch operations; ``cpp``, a compiled loop on the CPU; ``cuda``, a compiled kernel on an
             NVIDIA GPU (``eafo[cuda]``); or ``auto``, the fastest that serves each call. What ``cpp`` and ``cuda`` do
-            not serve (other devices; by ``cuda`` a value a channel and ``exact``) goes through ``aten``.
+            not serve (other devices, parameters that differ along several dimensions) goes through ``aten``.
         precision: ``fast`` computes float32 in float32; by ``cpp`` f and f′ of every activation of the catalog are then
             within 8 ULP, near a root of the largest term of the sum, and where they are below 2⁻¹¹⁰ within 2⁻¹²⁶.
             ``exact`` computes float32 in float64 and rounds once: within 1 ULP. By both, half precisions are within

@@ -161,8 +161,8 @@ inline float eafo_decay(float x) { return exp_head(above_least(x)) * exp_tail(ab
 // exp(x^2) erfc(x) = q(s)/(1 + cx) for 0 <= x <= 13.4 with s = (x - 9/4)/(x + 9/4) and c = 2/sqrt(pi) in float: q, fitted to
 // the least relative error, is within 2^-26. Beyond, the exponential that it is multiplied by is 0.
 inline float eafo_erfcx(float x) {
-    const float t = x > 13.4f ? 13.4f : x, one = 1.128379225730896f * t + 1.0f, over = 1.0f / ((t + 2.25f) * one);
-    const float s = (t - 2.25f) * one * over;
+    const float t = x > 13.4f ? 13.4f : x, one = 1.128379225730896f * t + 1.0f, over_both = 1.0f / ((t + 2.25f) * one);
+    const float s = (t - 2.25f) * one * over_both;
     float q = 8.838652138365433e-05f;
     q = q * s + 0.00020608946215361357f;
     q = q * s - 0.0004880942578893155f;
@@ -174,7 +174,7 @@ inline float eafo_erfcx(float x) {
     q = q * s + 0.03502030298113823f;
     q = q * s - 0.23574011027812958f;
     q = q * s + 0.8177838921546936f;
-    return q * ((t + 2.25f) * over);
+    return q * ((t + 2.25f) * over_both);
 }
 
 

@@ -1,6 +1,6 @@
 // relu_squared: max(0, x)**2
 // from: So et al., Primer: searching for efficient transformers for language modeling, 2021
-// CUDA C++ for NVRTC or nvcc; no header needed.
+// CUDA C++ for NVRTC or nvcc; no header needed. fast: half precisions by the processor's approximations of 2^x and 1/x, float32 in float32.
 // Written by eafo from the formula: rewritten to stay finite and accurate, differentiated, lowered once.
 // Operations an element: 2 forward, 3 backward (f' and the learnable parameters).
 
@@ -10,7 +10,6 @@ typedef unsigned long long address_t;
 // Half precisions are stored as bits, and computed in float.
 struct float16_t { unsigned short bits; };
 struct bfloat16_t { unsigned short bits; };
-
 
 __device__ __forceinline__ float load(float v) { return v; }
 __device__ __forceinline__ double load(double v) { return v; }
@@ -22,6 +21,7 @@ __device__ __forceinline__ float load(float16_t v) {
 __device__ __forceinline__ float load(bfloat16_t v) { return __uint_as_float((unsigned)v.bits << 16); }
 
 __device__ __forceinline__ void store(float& to, float v) { to = v; }
+__device__ __forceinline__ void store(float& to, double v) { to = (float)v; }
 __device__ __forceinline__ void store(double& to, double v) { to = v; }
 __device__ __forceinline__ void store(float16_t& to, float v) {
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(to.bits) : "f"(v));
@@ -38,104 +38,309 @@ __device__ __forceinline__ void store(bfloat16_t& to, float v) {
 }
 #endif
 
-// Sixteen bytes, moved in one instruction.
-template <typename T> struct alignas(16) Pack { T v[16 / sizeof(T)]; };
+// Elements that are moved in one instruction: by default sixteen bytes of them.
+template <typename T, int WIDTH = 16 / sizeof(T)> struct alignas(WIDTH * sizeof(T)) Pack { T v[WIDTH]; };
+
+template <typename T, int WIDTH, typename R>
+__device__ __forceinline__ void load_all(R (&v)[WIDTH], const Pack<T, WIDTH>& from) {
+#pragma unroll
+    for (int j = 0; j < WIDTH; ++j) v[j] = load(from.v[j]);
+}
+// The later of two in a word needs no shift.
+__device__ __forceinline__ void load_all(float (&v)[8], const Pack<bfloat16_t>& from) {
+#pragma unroll
+    for (int j = 0; j < 8; j += 2) {
+        unsigned both;
+        memcpy(&both, &from.v[j], 4);
+        v[j] = __uint_as_float(both << 16);
+        v[j + 1] = __uint_as_float(both & 0xffff0000u);
+    }
+}
+
+template <typename T, int WIDTH, typename R>
+__device__ __forceinline__ void store_all(Pack<T, WIDTH>& to, const R (&v)[WIDTH]) {
+#pragma unroll
+    for (int j = 0; j < WIDTH; ++j) store(to.v[j], v[j]);
+}
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+// Two of them are rounded by one instruction.
+__device__ __forceinline__ void store_all(Pack<bfloat16_t>& to, const float (&v)[8]) {
+#pragma unroll
+    for (int j = 0; j < 8; j += 2) {
+        unsigned both;
+        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(v[j + 1]), "f"(v[j]));
+        memcpy(&to.v[j], &both, 4);
+    }
+}
+__device__ __forceinline__ void store_all(Pack<float16_t>& to, const float (&v)[8]) {
+#pragma unroll
+    for (int j = 0; j < 8; j += 2) {
+        unsigned both;
+        asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(v[j + 1]), "f"(v[j]));
+        memcpy(&to.v[j], &both, 4);
+    }
+}
+#endif
 
 // A NaN in either argument is the result, as in torch.
-template <typename R> __device__ __forceinline__ R eafo_max(R a, R b) { return a > b || a != a ? a : b; }
-template <typename R> __device__ __forceinline__ R eafo_min(R a, R b) { return a < b || a != a ? a : b; }
-template <typename R> __device__ __forceinline__ R eafo_sign(R a) { return a > R(0) ? R(1) : (a < R(0) ? R(-1) : a); }
-
-__device__ __forceinline__ float value(float x) {
-    const float v2 = eafo_max(0.0f, x);
-    const float v3 = v2 * v2;
-    return v3;
+__device__ __forceinline__ float eafo_max(float a, float b) { return a > b || a != a ? a : b; }
+__device__ __forceinline__ double eafo_max(double a, double b) { return a > b || a != a ? a : b; }
+__device__ __forceinline__ float eafo_min(float a, float b) { return a < b || a != a ? a : b; }
+__device__ __forceinline__ double eafo_min(double a, double b) { return a < b || a != a ? a : b; }
+// ab + c rounded once, and what rounding took from p = ab and from s = a + b.
+__device__ __forceinline__ float eafo_fma(float a, float b, float c) { return fmaf(a, b, c); }
+__device__ __forceinline__ double eafo_fma(double a, double b, double c) { return fma(a, b, c); }
+__device__ __forceinline__ float eafo_product_error(float a, float b, float p) { return fmaf(a, b, -p); }
+__device__ __forceinline__ float eafo_sum_error(float a, float b, float s) {
+    const float c = s - a;
+    return (a - (s - c)) + (b - c);
 }
 
-__device__ __forceinline__ float slopes(float x) {
-    const bool v2 = 0.0f < x;
-    const float v4 = x * 2.0f;
-    const float v5 = v2 ? v4 : 0.0f;
-    return v5;
+// For half precisions: the processor's own approximations, within 2^-22 of the result.
+__device__ __forceinline__ float quick_exp2(float x) {
+    float r;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+    return r;
+}
+__device__ __forceinline__ float quick_reciprocal(float x) {
+    float r;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+    return r;
+}
+__device__ __forceinline__ float quick_div(float a, float b) {
+    float r;
+    asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(a), "f"(b));
+    return r;
+}
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+__device__ __forceinline__ float quick_max(float a, float b) {
+    float r;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(a), "f"(b));
+    return r;
+}
+__device__ __forceinline__ float quick_min(float a, float b) {
+    float r;
+    asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(a), "f"(b));
+    return r;
+}
+#else
+__device__ __forceinline__ float quick_max(float a, float b) { return eafo_max(a, b); }
+__device__ __forceinline__ float quick_min(float a, float b) { return eafo_min(a, b); }
+#endif
+
+const float HALF_LOG2_E = 0x1.715476p-1f;
+// Not flushed: it may be multiplied by a large number.
+__device__ __forceinline__ float quick_exp(float x) {
+    float r;
+    asm("ex2.approx.f32 %0, %1;" : "=f"(r) : "f"(x * (2.0f * HALF_LOG2_E)));
+    return r;
+}
+// Two factors of half the exponent each, alike.
+__device__ __forceinline__ float quick_exp_head(float x) { return quick_exp2(quick_min(x * HALF_LOG2_E, 127.0f)); }
+__device__ __forceinline__ float quick_decay_head(float x) { return quick_exp2(x * HALF_LOG2_E); }
+__device__ __forceinline__ float quick_exp_tail(float head, float) { return head; }
+__device__ __forceinline__ float quick_decay_tail(float head, float) { return head; }
+__device__ __forceinline__ float quick_decay(float x) { return quick_exp(x); }
+// a and 1/a, whose sum has a reciprocal that is not flushed to 0.
+__device__ __forceinline__ float quick_gate(float x) { return quick_exp2(quick_min(quick_max(x * HALF_LOG2_E, -125.0f), 125.0f)); }
+__device__ __forceinline__ float quick_cogate(float a, float) { return quick_reciprocal(a); }
+__device__ __forceinline__ float quick_share(float a, float sum) { return a * quick_reciprocal(sum); }
+__device__ __forceinline__ float quick_sigmoid(float x) {
+    const float a = quick_gate(x);
+    return quick_share(a, a + quick_reciprocal(a));
 }
 
-__device__ __forceinline__ double value(double x) {
-    const double v2 = eafo_max(0.0, x);
-    const double v3 = v2 * v2;
-    return v3;
-}
-
-__device__ __forceinline__ double slopes(double x) {
-    const bool v2 = 0.0 < x;
-    const double v4 = x * 2.0;
-    const double v5 = v2 ? v4 : 0.0;
-    return v5;
-}
-
-template <typename T, typename R>
-__device__ __forceinline__ void forward(const T* __restrict__ xs, T* __restrict__ ys, index_t n) {
-    const int WIDTH = 16 / sizeof(T);
-    const index_t first = (index_t)blockIdx.x * blockDim.x + threadIdx.x, step = (index_t)gridDim.x * blockDim.x;
-    const index_t packs = (((address_t)xs | (address_t)ys) & 15) == 0 ? n / WIDTH : 0;
-    for (index_t i = first; i < packs; i += step) {
-        const Pack<T> in = ((const Pack<T>*)xs)[i];
-        Pack<T> out;
-#pragma unroll
-        for (int j = 0; j < WIDTH; ++j) store(out.v[j], value(load(in.v[j])));
-        ((Pack<T>*)ys)[i] = out;
+// f and its derivatives, with the values of its parameters.
+struct float32_compensated {
+    typedef float real;
+    static const int SUMS = 0;
+    __device__ __forceinline__ real value(real x) const {
+        const float v2 = eafo_max(0.0f, x);
+        const float v3 = v2 * v2;
+        return v3;
     }
-    for (index_t i = packs * WIDTH + first; i < n; i += step) store(ys[i], value(load(xs[i])));
+    __device__ __forceinline__ real slope(real x, real* by_parameter) const {
+        const bool v2 = 0.0f < x;
+        const float v4 = x * 2.0f;
+        const float v5 = v2 ? v4 : 0.0f;
+        return v5;
+    }
+};
+
+// f and its derivatives, with the values of its parameters.
+struct float32_fused {
+    typedef float real;
+    static const int SUMS = 0;
+    __device__ __forceinline__ real value(real x) const {
+        const float v2 = quick_max(0.0f, x);
+        const float v3 = v2 * v2;
+        return v3;
+    }
+    __device__ __forceinline__ real slope(real x, real* by_parameter) const {
+        const bool v2 = 0.0f < x;
+        const float v4 = x * 2.0f;
+        const float v5 = v2 ? v4 : 0.0f;
+        return v5;
+    }
+};
+
+// f and its derivatives, with the values of its parameters.
+struct float64_fused {
+    typedef double real;
+    static const int SUMS = 0;
+    __device__ __forceinline__ real value(real x) const {
+        const double v2 = eafo_max(0.0, x);
+        const double v3 = v2 * v2;
+        return v3;
+    }
+    __device__ __forceinline__ real slope(real x, real* by_parameter) const {
+        const bool v2 = 0.0 < x;
+        const double v4 = x * 2.0;
+        const double v5 = v2 ? v4 : 0.0;
+        return v5;
+    }
+};
+
+// How n elements are cut: packs where all pointers are equally far from a multiple of sixteen bytes, and what stands
+// before and after them one by one.
+template <typename T>
+struct Cut {
+    static const int WIDTH = 16 / sizeof(T);
+    index_t head, packs, rest;
+    __device__ __forceinline__ Cut(index_t n, const void* a, const void* b, const void* c, const void* d, const void* e) {
+        const address_t off = (address_t)a & 15, others = ((address_t)b ^ off) | ((address_t)c ^ off) | ((address_t)d ^ off) | ((address_t)e ^ off);
+        head = ((16 - off) & 15) / sizeof(T);
+        packs = (others & 15) == 0 && n > head ? (n - head) / WIDTH : 0;
+        rest = n - packs * WIDTH;
+    }
+    // The place of the i-th of the rest.
+    __device__ __forceinline__ index_t single(index_t i) const { return i < head ? i : i + packs * WIDTH; }
+};
+
+// So many packs a thread are on their way at once.
+const int AHEAD = 2;
+
+template <typename F, typename T>
+__device__ __forceinline__ void forward_span(const F f, const T* __restrict__ xs, T* __restrict__ ys, index_t n, index_t first, index_t step) {
+    typedef typename F::real R;
+    const int WIDTH = Cut<T>::WIDTH;
+    const Cut<T> cut(n, xs, ys, xs, xs, xs);
+    const Pack<T>* x_packs = (const Pack<T>*)(xs + cut.head);
+    Pack<T>* y_packs = (Pack<T>*)(ys + cut.head);
+    for (index_t i = first; i < cut.packs; i += AHEAD * step) {
+        Pack<T> x[AHEAD];
+#pragma unroll
+        for (int a = 0; a < AHEAD; ++a)
+            if (i + a * step < cut.packs) {
+                x[a] = x_packs[i + a * step];
+            }
+#pragma unroll
+        for (int a = 0; a < AHEAD; ++a)
+            if (i + a * step < cut.packs) {
+                R in[WIDTH], y[WIDTH];
+                load_all(in, x[a]);
+#pragma unroll
+                for (int j = 0; j < WIDTH; ++j) y[j] = f.value(in[j]);
+                Pack<T> out;
+                store_all(out, y);
+                y_packs[i + a * step] = out;
+            }
+    }
+    for (index_t i = first; i < cut.rest; i += step) {
+        const index_t place = cut.single(i);
+        store(ys[place], f.value(load(xs[place])));
+    }
 }
 
-template <typename T, typename R>
-__device__ __forceinline__ void backward(const T* __restrict__ xs, const T* __restrict__ gs, T* __restrict__ ds, R* totals, R* slots, unsigned* ticket, index_t n) {
-    const int WIDTH = 16 / sizeof(T);
-    const index_t first = (index_t)blockIdx.x * blockDim.x + threadIdx.x, step = (index_t)gridDim.x * blockDim.x;
-    const index_t packs = (((address_t)xs | (address_t)gs | (address_t)ds) & 15) == 0 ? n / WIDTH : 0;
-    for (index_t i = first; i < packs; i += step) {
-        const Pack<T> in = ((const Pack<T>*)xs)[i], grad = ((const Pack<T>*)gs)[i];
-        Pack<T> out;
+// What one element gives.
+template <typename F>
+__device__ __forceinline__ typename F::real backward_one(const F& f, typename F::real x, typename F::real g, typename F::real* sums) {
+    typename F::real by_parameter[F::SUMS + 1];
+    const typename F::real slope = f.slope(x, by_parameter);
 #pragma unroll
-        for (int j = 0; j < WIDTH; ++j) {
-            const R g = load(grad.v[j]);
-            store(out.v[j], g * slopes(load(in.v[j])));
-        }
-        ((Pack<T>*)ds)[i] = out;
+    for (int k = 0; k < F::SUMS; ++k) sums[k] += g * by_parameter[k];
+    return g * slope;
+}
+
+// The gradient of x; what each parameter's gradient has from these elements is added to sums.
+template <typename F, typename T>
+__device__ __forceinline__ void backward_span(const F f, const T* __restrict__ xs, const T* __restrict__ gs, T* __restrict__ ds, typename F::real* sums, index_t n, index_t first, index_t step) {
+    typedef typename F::real R;
+    const int WIDTH = Cut<T>::WIDTH;
+    const Cut<T> cut(n, xs, gs, ds, xs, xs);
+    const Pack<T>*x_packs = (const Pack<T>*)(xs + cut.head), *g_packs = (const Pack<T>*)(gs + cut.head);
+    Pack<T>* d_packs = (Pack<T>*)(ds + cut.head);
+    for (index_t i = first; i < cut.packs; i += AHEAD * step) {
+        Pack<T> x[AHEAD], h[AHEAD];
+#pragma unroll
+        for (int a = 0; a < AHEAD; ++a)
+            if (i + a * step < cut.packs) {
+                x[a] = x_packs[i + a * step];
+                h[a] = g_packs[i + a * step];
+            }
+#pragma unroll
+        for (int a = 0; a < AHEAD; ++a)
+            if (i + a * step < cut.packs) {
+                R in[WIDTH], g[WIDTH], d[WIDTH];
+                load_all(in, x[a]);
+                load_all(g, h[a]);
+#pragma unroll
+                for (int j = 0; j < WIDTH; ++j) d[j] = backward_one(f, in[j], g[j], sums);
+                Pack<T> out;
+                store_all(out, d);
+                d_packs[i + a * step] = out;
+            }
     }
-    for (index_t i = packs * WIDTH + first; i < n; i += step) {
-        const R g = load(gs[i]);
-        store(ds[i], g * slopes(load(xs[i])));
+    for (index_t i = first; i < cut.rest; i += step) {
+        const index_t place = cut.single(i);
+        store(ds[place], backward_one(f, load(xs[place]), load(gs[place]), sums));
     }
 }
 
 extern "C" __global__ void __launch_bounds__(256) eafo_forward_float32(const float* xs, float* ys, index_t n) {
-    forward<float, float>(xs, ys, n);
+    const float32_compensated f = {};
+    forward_span(f, xs, ys, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
 }
 
-extern "C" __global__ void __launch_bounds__(256) eafo_backward_float32(const float* xs, const float* gs, float* ds, float* totals, float* slots, unsigned* ticket, index_t n) {
-    backward<float, float>(xs, gs, ds, totals, slots, ticket, n);
-}
-
-extern "C" __global__ void __launch_bounds__(256) eafo_forward_float64(const double* xs, double* ys, index_t n) {
-    forward<double, double>(xs, ys, n);
-}
-
-extern "C" __global__ void __launch_bounds__(256) eafo_backward_float64(const double* xs, const double* gs, double* ds, double* totals, double* slots, unsigned* ticket, index_t n) {
-    backward<double, double>(xs, gs, ds, totals, slots, ticket, n);
+// slots holds a number a block and learnable parameter; the last block adds them up in their order.
+extern "C" __global__ void __launch_bounds__(256) eafo_backward_float32(const float* xs, const float* gs, float* ds, float* totals, double* slots, unsigned* ticket, index_t n) {
+    const float32_compensated f = {};
+    float sums[float32_compensated::SUMS + 1] = {};
+    backward_span(f, xs, gs, ds, sums, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
 }
 
 extern "C" __global__ void __launch_bounds__(256) eafo_forward_float16(const float16_t* xs, float16_t* ys, index_t n) {
-    forward<float16_t, float>(xs, ys, n);
+    const float32_fused f = {};
+    forward_span(f, xs, ys, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
 }
 
-extern "C" __global__ void __launch_bounds__(256) eafo_backward_float16(const float16_t* xs, const float16_t* gs, float16_t* ds, float* totals, float* slots, unsigned* ticket, index_t n) {
-    backward<float16_t, float>(xs, gs, ds, totals, slots, ticket, n);
+// slots holds a number a block and learnable parameter; the last block adds them up in their order.
+extern "C" __global__ void __launch_bounds__(256) eafo_backward_float16(const float16_t* xs, const float16_t* gs, float16_t* ds, float* totals, double* slots, unsigned* ticket, index_t n) {
+    const float32_fused f = {};
+    float sums[float32_fused::SUMS + 1] = {};
+    backward_span(f, xs, gs, ds, sums, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
 }
 
 extern "C" __global__ void __launch_bounds__(256) eafo_forward_bfloat16(const bfloat16_t* xs, bfloat16_t* ys, index_t n) {
-    forward<bfloat16_t, float>(xs, ys, n);
+    const float32_fused f = {};
+    forward_span(f, xs, ys, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
 }
 
-extern "C" __global__ void __launch_bounds__(256) eafo_backward_bfloat16(const bfloat16_t* xs, const bfloat16_t* gs, bfloat16_t* ds, float* totals, float* slots, unsigned* ticket, index_t n) {
-    backward<bfloat16_t, float>(xs, gs, ds, totals, slots, ticket, n);
+// slots holds a number a block and learnable parameter; the last block adds them up in their order.
+extern "C" __global__ void __launch_bounds__(256) eafo_backward_bfloat16(const bfloat16_t* xs, const bfloat16_t* gs, bfloat16_t* ds, float* totals, double* slots, unsigned* ticket, index_t n) {
+    const float32_fused f = {};
+    float sums[float32_fused::SUMS + 1] = {};
+    backward_span(f, xs, gs, ds, sums, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
+}
+
+extern "C" __global__ void __launch_bounds__(256) eafo_forward_float64(const double* xs, double* ys, index_t n) {
+    const float64_fused f = {};
+    forward_span(f, xs, ys, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
+}
+
+// slots holds a number a block and learnable parameter; the last block adds them up in their order.
+extern "C" __global__ void __launch_bounds__(256) eafo_backward_float64(const double* xs, const double* gs, double* ds, double* totals, double* slots, unsigned* ticket, index_t n) {
+    const float64_fused f = {};
+    double sums[float64_fused::SUMS + 1] = {};
+    backward_span(f, xs, gs, ds, sums, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
 }

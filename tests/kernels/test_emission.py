@@ -106,5 +106,9 @@ def test_the_header_states_the_precision_and_what_it_promises():
     assert "exact: float32 computed in double and rounded once" in exact
     assert "float32_compensated" in fast
     assert "float32_compensated" not in exact
-    with pytest.raises(InputError, match="the precisions of cuda are: fast, but got 'exact'"):
-        emit("gelu", "cuda", "exact")
+    fast, exact = (emit("gelu", "cuda", precision) for precision in ("fast", "exact"))
+    assert "fast: half precisions by the processor's approximations" in fast
+    assert "quick_exp" in fast
+    assert "quick_exp" not in exact
+    with pytest.raises(InputError, match="the precisions of aten are: fast, exact, but got 'wrong'"):
+        emit("gelu", "aten", "wrong")

@@ -113,7 +113,7 @@ def test_a_gpu_that_the_compiler_refuses_is_served_by_plain_operations(monkeypat
     def refuse(runner, device):
         raise BuildError("NVRTC must compile the kernel", "sm_20")
 
-    monkeypatch.setattr(CudaRunner, "__init__", lambda runner, scalar: None)
+    monkeypatch.setattr(CudaRunner, "__init__", lambda runner, scalar, exact: None)
     monkeypatch.setattr(CppRunner, "serves", lambda *_: False)
     monkeypatch.setattr(CudaRunner, "serves", lambda *_: True)
     monkeypatch.setattr(CudaRunner, "load", refuse)

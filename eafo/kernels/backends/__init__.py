@@ -16,6 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from eafo.kernels.lower import Scalar
 
 __all__ = ["Backend"]
@@ -39,6 +41,11 @@ class Backend(Protocol):
         """The language and what it needs, for a reader."""
         ...
 
-    def source(self, scalar: Scalar) -> str:
+    @property
+    def PRECISIONS(self) -> Mapping[str, str]:
+        """The precisions it is written in, ``fast`` among them, and what each promises; empty where nothing is."""
+        ...
+
+    def source(self, scalar: Scalar, exact: bool = False) -> str:
         """Print the forward and backward kernels of a function; an operation it lacks is an `InputError`."""
         ...

@@ -8,11 +8,12 @@ from eafo.errors import InputError
 from eafo.kernels.lower import Scalar
 from eafo.kernels.program import Instruction, Operation, Precision, Program
 
-__all__ = ["ABOUT", "COMMENT", "HELPERS", "SUFFIX", "body", "source"]
+__all__ = ["ABOUT", "COMMENT", "HELPERS", "PRECISIONS", "SUFFIX", "body", "module", "source"]
 
 SUFFIX = "py"
 COMMENT = "#"
 ABOUT = "Python for torch, elementwise; constants as for float64"
+PRECISIONS = {"fast": "", "exact": ""}
 
 #: What the printed functions call.
 HELPERS = """\
@@ -99,7 +100,12 @@ def body(program: Program, name: str) -> str:
     return "\n".join([f"def {name}({', '.join(inputs)}):", *lines, f"    return {', '.join(results)},", ""])
 
 
-def source(scalar: Scalar, precision: Precision = Precision.FLOAT64) -> str:
+def source(scalar: Scalar, exact: bool = False) -> str:
+    """Print ``forward`` and ``backward`` in torch operations; they compute in the type of what they are given, exact or not."""
+    return module(scalar, Precision.FLOAT64)
+
+
+def module(scalar: Scalar, precision: Precision) -> str:
     """Print the module that `eafo.kernels.launch.aten` runs: ``forward`` and ``backward``, elementwise."""
     forward, backward = (
         body(scalar.forward(precision), "forward"),

@@ -13,15 +13,17 @@ from eafo.kernels.lower import Scalar
 from eafo.kernels.program import Instruction, Mode, Operation, Precision, Program
 
 __all__ = [
+    "DECAYS",
+    "SHARED",
     "Dialect",
     "Kernel",
     "Statement",
+    "Uses",
     "describe",
     "environment",
-    "holds_infinity",
-    "holds_nan",
     "operations",
     "statements",
+    "uses",
 ]
 
 _NAN = "eafo_nan()"
@@ -74,6 +76,31 @@ _DEFINED = frozenset(
 )  # fmt: skip
 
 
+#: Operations for which ``templates/math.j2`` has functions of its own, and those of them for arguments up to 0.
+SHARED = frozenset({Operation.EXP, Operation.EXPM1, Operation.TANH, Operation.ERFCX})
+DECAYS = {
+    Operation.EXP: "eafo_decay",
+    Operation.EXP_HEAD: "eafo_decay_head",
+    Operation.EXP_TAIL: "eafo_decay_tail",
+}
+
+
+@dataclass(frozen=True)
+class Uses:
+    """Which functions of ``templates/math.j2`` a source needs, those that others call included."""
+
+    nan: bool
+    infinity: bool
+    sign: bool
+    sigmoid: bool
+    gate: bool
+    softplus: bool
+    tanh: bool
+    expm1: bool
+    exp: bool
+    erfcx: bool
+
+
 @dataclass(frozen=True)
 class Statement:
     """``type name = text;``."""
@@ -118,14 +145,18 @@ class Dialect:
         builtin: the prefix of fabs and sqrt, which are single instructions.
         defined: operations that the template defines as ``eafo_NAME``.
         decays: exponentials for which the template defines a function of arguments up to 0.
+        renamed: operations that it defines by another name.
     """
 
     builtin: str = ""
     defined: frozenset[Operation] = frozenset()
     decays: Mapping[Operation, str] = field(default_factory=dict)
+    renamed: Mapping[Operation, str] = field(default_factory=dict)
 
     def call(self, operation: Operation, precision: Precision) -> str:
         """The name of the function that computes an operation."""
+        if operation in self.renamed:
+            return self.renamed[operation]
         if operation in _DEFINED or operation in self.defined:
             return f"eafo_{operation}"
         if operation not in _LIBRARY:
@@ -172,7 +203,7 @@ def statements(program: Program, dialect: Dialect) -> tuple[tuple[Statement, ...
             shown.append(_number(step.value, program.precision))
             continue
         operands = [shown[k] for k in step.operands]
-        if step.operation in _INFIX:
+        if step.operation in _INFIX and step.operation not in dialect.renamed:
             text = _INFIX[step.operation].format(*operands)
         else:
             called = dialect.call(step.operation, program.precision)
@@ -195,14 +226,31 @@ def operations(scalar: Scalar, modes: Sequence[tuple[Precision, Mode]]) -> froze
     return frozenset(step.operation for program in programs for step in program.instructions)
 
 
-def holds_nan(kernels: list[Kernel]) -> bool:
-    """Whether a kernel holds the constant NaN, for which C has no literal."""
-    return any(_NAN in text for k in kernels for text in _texts(k))
+def uses(operations: frozenset[Operation], kernels: list[Kernel]) -> Uses:
+    """Which functions of ``templates/math.j2`` the operations of some kernels need."""
+    sigmoid, softplus = Operation.SIGMOID in operations, Operation.SOFTPLUS in operations
+    tanh = Operation.TANH in operations
+    expm1 = tanh or Operation.EXPM1 in operations
+    exp = (
+        expm1 or sigmoid or softplus or bool({Operation.EXP, Operation.EXP_HEAD, Operation.GATE} & operations)
+    )
+    return Uses(
+        nan=_holds(_NAN, kernels),
+        infinity=_holds(_INFINITY, kernels),
+        sign=Operation.SIGN in operations,
+        sigmoid=sigmoid,
+        gate=sigmoid or Operation.GATE in operations,
+        softplus=softplus,
+        tanh=tanh,
+        expm1=expm1,
+        exp=exp,
+        erfcx=Operation.ERFCX in operations,
+    )
 
 
-def holds_infinity(kernels: list[Kernel]) -> bool:
-    """Whether a kernel holds infinity: a constant beyond the range of its type."""
-    return any(_INFINITY in text for k in kernels for text in _texts(k))
+def _holds(constant: str, kernels: list[Kernel]) -> bool:
+    """Whether a kernel holds a constant for which C has no literal."""
+    return any(constant in text for k in kernels for text in _texts(k))
 
 
 def _texts(kernel: Kernel) -> tuple[str, ...]:

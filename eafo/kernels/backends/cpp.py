@@ -7,12 +7,11 @@ forms, which are within 4 ULP everywhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from eafo.kernels.backends import c_family
 from eafo.kernels.lower import Scalar
-from eafo.kernels.program import Mode, Operation, Precision
+from eafo.kernels.program import Mode, Precision
 
 __all__ = ["ABOUT", "CHUNK", "CHUNKS_ON_STACK", "COMMENT", "PRECISIONS", "SUFFIX", "Form", "source"]
 
@@ -55,50 +54,7 @@ def _plan(scalar: Scalar, exact: bool) -> list[tuple[Precision, Mode, _Types]]:
     return [single, (Precision.FLOAT32, Mode.FUSED, _HALVES), double]
 
 
-_OWN = frozenset({Operation.EXP, Operation.EXPM1, Operation.TANH, Operation.ERFCX})
-_DECAYS = {
-    Operation.EXP: "eafo_decay",
-    Operation.EXP_HEAD: "eafo_decay_head",
-    Operation.EXP_TAIL: "eafo_decay_tail",
-}
-_DIALECT = c_family.Dialect("__builtin_", _OWN, _DECAYS)
-
-
-@dataclass(frozen=True)
-class _Uses:
-    """Which helpers a source needs, those that others call included."""
-
-    nan: bool
-    infinity: bool
-    sign: bool
-    sigmoid: bool
-    gate: bool
-    softplus: bool
-    tanh: bool
-    expm1: bool
-    exp: bool
-    erfcx: bool
-
-
-def _uses(operations: frozenset[Operation], kernels: list[c_family.Kernel]) -> _Uses:
-    sigmoid, softplus = Operation.SIGMOID in operations, Operation.SOFTPLUS in operations
-    tanh = Operation.TANH in operations
-    expm1 = tanh or Operation.EXPM1 in operations
-    exp = (
-        expm1 or sigmoid or softplus or bool({Operation.EXP, Operation.EXP_HEAD, Operation.GATE} & operations)
-    )
-    return _Uses(
-        c_family.holds_nan(kernels),
-        c_family.holds_infinity(kernels),
-        Operation.SIGN in operations,
-        sigmoid,
-        sigmoid or Operation.GATE in operations,
-        softplus,
-        tanh,
-        expm1,
-        exp,
-        Operation.ERFCX in operations,
-    )
+_DIALECT = c_family.Dialect("__builtin_", c_family.SHARED, c_family.DECAYS)
 
 
 def source(scalar: Scalar, exact: bool = False, form: Form = "plain", *, streamed: bool = False) -> str:
@@ -121,7 +77,7 @@ def source(scalar: Scalar, exact: bool = False, form: Form = "plain", *, streame
         form=f"cpp_{'plain' if form == 'gated' else form}.j2",
         gated=form == "gated",
         kernels=[(k, types) for k, (_, _, types) in zip(kernels, plan, strict=True)],
-        uses=_uses(operations, kernels),
+        uses=c_family.uses(operations, kernels),
         library=_DIALECT.library(operations),
         binary=("pow",),
         inline="inline",

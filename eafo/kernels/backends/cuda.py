@@ -2,57 +2,88 @@
 
 Types: float32, float64, and float16 and bfloat16 that are computed in float32. Parameters are read from device memory,
 so that a launch waits for nothing. Parameter gradients take one launch: a slot a block, summed by the last block.
+
+What float32 and float64 compute is what the C++ backend does, written once in ``templates/math.j2``. In ``fast`` half
+precisions use the processor's approximations of 2^x and 1/x, within 2^-22.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 from eafo.kernels.backends import c_family
 from eafo.kernels.lower import Scalar
 from eafo.kernels.program import Mode, Operation, Precision
 
-__all__ = ["ABOUT", "COMMENT", "SUFFIX", "THREADS", "source"]
+__all__ = ["ABOUT", "COMMENT", "PRECISIONS", "SUFFIX", "THREADS", "Form", "source"]
 
 SUFFIX = "cu"
 COMMENT = "//"
 ABOUT = "CUDA C++ for NVRTC or nvcc; no header needed"
+#: What each precision promises.
+PRECISIONS = {
+    "fast": "fast: half precisions by the processor's approximations of 2^x and 1/x, float32 in float32",
+    "exact": "exact: float32 computed in double and rounded once, half precisions in float32",
+}
 #: Threads a block.
 THREADS = 256
 
-_DIALECT = c_family.Dialect()
-_TYPES = (
-    ("float32", "float", "float"),
-    ("float64", "double", "double"),
-    ("float16", "float16_t", "float"),
-    ("bfloat16", "bfloat16_t", "float"),
-)
+Form = Literal["plain", "gated", "channels", "code"]
+_Types = tuple[tuple[str, str], ...]
+_SINGLE = (("float32", "float"),)
+_DOUBLE = (("float64", "double"),)
+_HALVES = (("float16", "float16_t"), ("bfloat16", "bfloat16_t"))
+
+_PRECISE = c_family.Dialect("", c_family.SHARED, c_family.DECAYS)
+_QUICK = c_family.Dialect(
+    "",
+    c_family.SHARED,
+    {operation: name.replace("eafo", "quick") for operation, name in c_family.DECAYS.items()},
+    {
+        operation: f"quick_{operation}"
+        for operation in (
+            Operation.DIV, Operation.MAX, Operation.MIN, Operation.EXP, Operation.EXP_HEAD, Operation.EXP_TAIL,
+            Operation.GATE, Operation.COGATE, Operation.SIGMOID, Operation.SOFTPLUS, Operation.TANH,
+            Operation.ERFCX,
+        )
+    },
+)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Uses:
-    """Which helpers a source needs."""
-
-    nan: bool
-    infinity: bool
-    halves: bool
-    gate: bool
-    sigmoid: bool
-    softplus: bool
+def _plan(exact: bool) -> list[tuple[Precision, Mode, c_family.Dialect, _Types]]:
+    """What is computed how, and for which types."""
+    careful = (Precision.FLOAT32, Mode.COMPENSATED, _PRECISE)
+    double = (Precision.FLOAT64, Mode.FUSED, _PRECISE)
+    if exact:
+        return [(*careful, _HALVES), (*double, _SINGLE + _DOUBLE)]
+    return [(*careful, _SINGLE), (Precision.FLOAT32, Mode.FUSED, _QUICK, _HALVES), (*double, _DOUBLE)]
 
 
-def source(scalar: Scalar) -> str:
-    """Print the CUDA C++ of a function: ``eafo_forward_TYPE`` and ``eafo_backward_TYPE`` for four types."""
-    plan = [(p, Mode.PLAIN) for p in Precision]
-    kernels = [c_family.describe(scalar, p, m, _DIALECT) for p, m in plan]
-    operations = c_family.operations(scalar, plan)
-    uses = _Uses(
-        c_family.holds_nan(kernels),
-        c_family.holds_infinity(kernels),
-        Operation.EXP_HEAD in operations,
-        Operation.GATE in operations,
-        Operation.SIGMOID in operations,
-        Operation.SOFTPLUS in operations,
-    )
+def source(scalar: Scalar, exact: bool = False, form: Form = "plain") -> str:
+    """Print the CUDA C++ of a function: ``eafo_forward_…`` and ``eafo_backward_…`` for four types.
+
+    Args:
+        scalar: the function.
+        exact: compute float32 in double precision, and half precisions without approximations.
+        form: ``plain`` for f(x) with one value a parameter; ``gated`` for f(x) b; ``channels`` for a value a channel;
+            ``code`` keeps f′ in four bits.
+    """
+    plan = _plan(exact)
+    joint = form in ("gated", "code")
+    kernels = [c_family.describe(scalar, p, m, d, joint=joint) for p, m, d, _ in plan]
+    operations = c_family.operations(scalar, [(p, m) for p, m, _, _ in plan])
     template = c_family.environment().get_template("cuda.j2")
-    return template.render(kernels=kernels, uses=uses, types=_TYPES, threads=THREADS)
+    return template.render(
+        form=f"cuda_{'plain' if form == 'gated' else form}.j2",
+        gated=form == "gated",
+        joint=joint,
+        quick=not exact,
+        kernels=[(k, types) for k, (_, _, _, types) in zip(kernels, plan, strict=True)],
+        sums=len(scalar.learnable),
+        uses=c_family.uses(operations, kernels),
+        threads=THREADS,
+        inline="__device__ __forceinline__",
+        constant="const",
+        builtin="",
+        device=True,
+    )

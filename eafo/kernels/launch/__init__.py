@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-__all__ = ["Constants", "Runner", "are_plain", "laid_out_as", "may_be_kept"]
+__all__ = ["Constants", "FormRunner", "Runner", "are_plain", "laid_out_as", "may_be_kept"]
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 _BATCHED = torch._C._dispatch_key_parse("Batched")
@@ -27,6 +27,26 @@ class Runner(Protocol):
         self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...], grad: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         """grad·f′, and Σ grad·∂f/∂θ in the shape of each learnable θ."""
+        ...
+
+
+class FormRunner(Runner, Protocol):
+    """One that has the gated form too."""
+
+    def gated(
+        self, x: torch.Tensor, gate: torch.Tensor, values: tuple[float | torch.Tensor, ...]
+    ) -> torch.Tensor:
+        """f(x; θ) times the gate, of the shape and type of x, in one pass."""
+        ...
+
+    def gated_backward(
+        self,
+        x: torch.Tensor,
+        gate: torch.Tensor,
+        values: tuple[float | torch.Tensor, ...],
+        grad: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        """grad·gate·f′, grad·f, and Σ grad·gate·∂f/∂θ for each learnable θ."""
         ...
 
 

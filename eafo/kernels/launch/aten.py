@@ -87,7 +87,7 @@ class AtenRunner:
 def _compile(scalar: Scalar, precision: Precision) -> dict[str, Any]:
     """Run what is shown: the source is made of the closed set of operations and generated names."""
     module: dict[str, Any] = {}
-    exec(compile(aten.source(scalar, precision), "<eafo aten kernel>", "exec"), module)  # noqa: S102 - no user's text
+    exec(compile(aten.module(scalar, precision), "<eafo aten kernel>", "exec"), module)  # noqa: S102 - no user's text
     return module
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ import torch
 from eafo.kernels import build
 from eafo.kernels.backends import cpp
 from eafo.kernels.launch import are_plain, laid_out_as
+from eafo.kernels.launch.layout import Layout, are_served, are_single, like
 from eafo.kernels.lower import Scalar
 
 __all__ = ["CppRunner"]
@@ -84,19 +84,8 @@ class CppRunner:
         return (
             x.dtype in _SUFFIX
             and x.device.type == "cpu"
-            and (_are_single(values) or (x.numel() > 0 and len(_channel_dims(x, values)) == 1))
+            and are_served(x, values)
             and are_plain(x, *values, *others)
-        )
-
-    @staticmethod
-    def serves_gated(x: torch.Tensor, gate: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> bool:
-        """Whether f(x) times the gate is one pass: both of one shape and type, and one value a parameter."""
-        return (
-            x.shape == gate.shape
-            and x.dtype == gate.dtype
-            and x.device == gate.device
-            and _are_single(values)
-            and CppRunner.serves(x, values, gate)
         )
 
     def forward(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> torch.Tensor:
@@ -104,11 +93,11 @@ class CppRunner:
         y = torch.empty_like(x)
         x = laid_out_as(y, x)
         n = x.numel()
-        if _are_single(values):
+        if are_single(values):
             self._forward[x.dtype](x.data_ptr(), y.data_ptr(), n, _threads(n), *map(float, values))
             return y
         layout = _Layout.of(y, values)
-        rows = self._rows(layout, x.dtype, values)
+        rows = self._rows(layout, x, values)
         self._channels[0][x.dtype](
             x.data_ptr(), y.data_ptr(), *layout.arguments, *(r.data_ptr() for r in rows)
         )
@@ -116,7 +105,7 @@ class CppRunner:
 
     def overwrite(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> bool:
         """Write f(x; θ) over x; False, and nothing written, where x does not lie densely or values differ by channel."""
-        if not torch.ops.aten.is_non_overlapping_and_dense(x) or x.is_neg() or not _are_single(values):
+        if not torch.ops.aten.is_non_overlapping_and_dense(x) or x.is_neg() or not are_single(values):
             return False
         n = x.numel()
         self._forward[x.dtype](x.data_ptr(), x.data_ptr(), n, _threads(n), *map(float, values))
@@ -128,7 +117,7 @@ class CppRunner:
         self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...], grad: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         """grad·f′, and Σ grad·∂f/∂θ for each learnable θ."""
-        if not _are_single(values):
+        if not are_single(values):
             return self._backward_by_channel(x, values, grad)
         dx = torch.empty_like(x)
         x, grad = laid_out_as(dx, x), laid_out_as(dx, grad)
@@ -215,19 +204,10 @@ class CppRunner:
         return tuple(_as_value(total, values[i]) for total, i in zip(sums, self._learnable, strict=True))
 
     def _rows(
-        self, layout: _Layout, dtype: torch.dtype, values: tuple[float | torch.Tensor, ...]
+        self, layout: Layout, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]
     ) -> list[torch.Tensor]:
-        """Each parameter as a value a channel, of the type that computes."""
-        wide = dtype == torch.float64 or (self._exact and dtype == torch.float32)
-        real = torch.float64 if wide else torch.float32
-        return [
-            torch.as_tensor(v, dtype=real, device="cpu")
-            .detach()
-            .reshape(-1)
-            .expand(layout.channels)
-            .contiguous()
-            for v in values
-        ]
+        wide = x.dtype == torch.float64 or (self._exact and x.dtype == torch.float32)
+        return layout.rows(values, torch.float64 if wide else torch.float32, x.device)
 
     def _backward_by_channel(
         self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...], grad: torch.Tensor
@@ -235,30 +215,19 @@ class CppRunner:
         dx = torch.empty_like(x)
         x, grad = laid_out_as(dx, x), laid_out_as(dx, grad)
         layout = _Layout.of(dx, values)
-        rows, count = self._rows(layout, x.dtype, values), len(self._learnable)
+        rows, count = self._rows(layout, x, values), len(self._learnable)
         totals = torch.empty(count, layout.channels, dtype=torch.float64, device=x.device)
         slots = torch.empty(count * layout.slots, dtype=torch.float64, device=x.device)
         self._channels[1][x.dtype](
             x.data_ptr(), grad.data_ptr(), dx.data_ptr(), totals.data_ptr(), slots.data_ptr(), *layout.arguments,
             *(r.data_ptr() for r in rows),
         )  # fmt: skip
-        sums = (_like(total, values[i]) for total, i in zip(totals, self._learnable, strict=True))
+        sums = (like(total, values[i]) for total, i in zip(totals, self._learnable, strict=True))
         return dx, *sums
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """A dense tensor as outer times channels times inner elements, as they lie in memory."""
-
-    outer: int
-    channels: int
-    inner: int
-
-    @classmethod
-    def of(cls, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> _Layout:
-        (dim,) = _channel_dims(x, values)
-        channels, inner = x.shape[dim], x.stride(dim)
-        return cls(x.numel() // (channels * inner), channels, inner)
+class _Layout(Layout):
+    """The same, cut into pieces."""
 
     @property
     def piece(self) -> int:
@@ -278,28 +247,6 @@ class _Layout:
     def arguments(self) -> tuple[int, ...]:
         n = self.outer * self.channels * self.inner
         return self.outer, self.channels, self.inner, self.piece, _threads(n)
-
-
-def _are_single(values: tuple[float | torch.Tensor, ...]) -> bool:
-    return all(not isinstance(v, torch.Tensor) or v.ndim == 0 for v in values)
-
-
-def _channel_dims(x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> tuple[int, ...]:
-    """The dimensions of x along which parameters differ, from its end; none where they do not broadcast against x."""
-    found = set[int]()
-    for v in (v for v in values if isinstance(v, torch.Tensor)):
-        wide = [i for i, size in enumerate(v.shape, -v.ndim) if size != 1]
-        if v.ndim > x.ndim or any(v.shape[i] != x.shape[i] for i in wide):
-            return ()
-        found.update(wide)
-    return tuple(found)
-
-
-def _like(total: torch.Tensor, value: float | torch.Tensor) -> torch.Tensor:
-    """The sums over each channel as the gradient of a parameter."""
-    if not isinstance(value, torch.Tensor):
-        return total.sum()
-    return (total if value.numel() > 1 else total.sum()).reshape(value.shape).to(value.dtype)
 
 
 def _function(library: ctypes.CDLL, name: str, arguments: list[Any]) -> Any:

@@ -12,23 +12,32 @@ import torch
 from eafo.kernels import nvrtc
 from eafo.kernels.backends import cuda
 from eafo.kernels.launch import Constants, are_plain, laid_out_as, may_be_kept
+from eafo.kernels.launch.layout import Layout, are_served, are_single, like
 from eafo.kernels.lower import Scalar
 
 __all__ = ["CudaRunner"]
 
-#: The suffix of a kernel's name, and the type it computes in.
-_TYPES = {
-    torch.float32: ("float32", torch.float32),
-    torch.float64: ("float64", torch.float64),
-    torch.float16: ("float16", torch.float32),
-    torch.bfloat16: ("bfloat16", torch.float32),
+#: The end of a kernel's name.
+_SUFFIX = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.float16: "float16",
+    torch.bfloat16: "bfloat16",
 }
 _BLOCKS_PER_PROCESSOR = 8
 _PACK_BYTES = 16
+#: As many groups of channels have a counter of their own.
+_TICKETS = 4096
 
 
 class CudaRunner:
     """One launch forward and one backward; the parameters stay on the device, and nothing waits for it.
+
+    Each form is compiled for a device when it is first asked for.
+
+    Args:
+        scalar: the function.
+        exact: compute float32 in float64 and round once.
 
     Raises:
         MissingDependencyError: ``eafo[cuda]`` is not installed.
@@ -36,20 +45,20 @@ class CudaRunner:
 
     name = "cuda"
 
-    def __init__(self, scalar: Scalar) -> None:
+    def __init__(self, scalar: Scalar, exact: bool = False) -> None:
+        self._scalar, self._exact = scalar, exact
         self._learnable = tuple(scalar.parameters.index(s) for s in scalar.learnable)
-        self._source = cuda.source(scalar)
-        self._modules: dict[int, _Module] = {}
+        self._modules: dict[tuple[int, cuda.Form], _Module] = {}
         nvrtc.require()
 
     @staticmethod
     def serves(x: torch.Tensor, values: tuple[float | torch.Tensor, ...], *others: torch.Tensor) -> bool:
-        """Whether x lies on an NVIDIA GPU in a type that is served, every parameter is one number, and all have memory."""
+        """Whether x lies on an NVIDIA GPU in a type that is served, every parameter is a number or one a channel, and all have memory."""
         return (
             x.device.type == "cuda"
             and torch.version.hip is None
-            and x.dtype in _TYPES
-            and all(not isinstance(v, torch.Tensor) or v.ndim == 0 for v in values)
+            and x.dtype in _SUFFIX
+            and are_served(x, values)
             and are_plain(x, *values, *others)
         )
 
@@ -57,45 +66,176 @@ class CudaRunner:
         """f(x; θ), of the shape and type of x."""
         y = torch.empty_like(x)
         x, n = laid_out_as(y, x), x.numel()
-        if n:
-            suffix, real = _TYPES[x.dtype]
-            module, parameters = self.load(x.device), _on_device(x, real, values)
-            module.launch(f"eafo_forward_{suffix}", module.blocks(x), x, y, n, *parameters)
+        if not are_single(values):
+            self._by_channel("forward", x, (x, y), values)
+        elif n:
+            module = self.load(x.device)
+            module.launch("eafo_forward", x, module.blocks(x), x, y, n, *self._on_device(x, values))
         return y
 
     def backward(
         self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...], grad: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         """grad·f′, and Σ grad·∂f/∂θ for each learnable θ."""
-        suffix, real = _TYPES[x.dtype]
         dx = torch.empty_like(x)
-        x, grad, n = laid_out_as(dx, x), laid_out_as(dx, grad), x.numel()
-        learnable = len(self._learnable)
-        totals = (torch.empty if n else torch.zeros)(learnable, dtype=real, device=x.device)
-        if n:
-            module, parameters = self.load(x.device), _on_device(x, real, values)
-            blocks = module.blocks(x)
-            # Without a learnable parameter the kernel touches neither.
-            sums_of: tuple[torch.Tensor | int, ...] = (0, 0)
-            if learnable:
-                sums_of = torch.empty(blocks * learnable, dtype=real, device=x.device), module.ticket()
-            module.launch(f"eafo_backward_{suffix}", blocks, x, grad, dx, totals, *sums_of, n, *parameters)
-        sums = (
-            total.to(v.dtype) if isinstance(v := values[i], torch.Tensor) else total
-            for total, i in zip(totals.unbind(), self._learnable, strict=True)
-        )
-        return (dx, *sums)
+        x, grad = laid_out_as(dx, x), laid_out_as(dx, grad)
+        if are_single(values):
+            return dx, *self._summed("plain", x, (x, grad, dx), values)
+        totals = self._by_channel("backward", x, (x, grad, dx), values)
+        return dx, *(like(total, values[i]) for total, i in zip(totals, self._learnable, strict=True))
 
-    def load(self, device: torch.device) -> _Module:
-        """The kernels on a device, compiled when first asked for.
+    def gated(
+        self, x: torch.Tensor, gate: torch.Tensor, values: tuple[float | torch.Tensor, ...]
+    ) -> torch.Tensor:
+        """f(x; θ) times the gate, in one launch."""
+        y = torch.empty_like(x)
+        x, gate, n = laid_out_as(y, x), laid_out_as(y, gate), x.numel()
+        if n:
+            module = self.load(x.device, "gated")
+            module.launch("eafo_forward", x, module.blocks(x), x, gate, y, n, *self._on_device(x, values))
+        return y
+
+    def gated_backward(
+        self,
+        x: torch.Tensor,
+        gate: torch.Tensor,
+        values: tuple[float | torch.Tensor, ...],
+        grad: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        """grad·gate·f′, grad·f, and Σ grad·gate·∂f/∂θ for each learnable θ."""
+        dx, dgate = torch.empty_like(x), torch.empty_like(x)
+        x, gate, grad = (laid_out_as(dx, t) for t in (x, gate, grad))
+        return dx, dgate, *self._summed("gated", x, (x, gate, grad, dx, dgate), values)
+
+    def coded(
+        self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...], levels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """f(x; θ), and which of sixteen levels (float64, in rising order) f′ is nearest to: four bits an element."""
+        y = torch.empty_like(x)
+        x, n = laid_out_as(y, x), x.numel()
+        packed = torch.empty(-(-n // 2), dtype=torch.uint8, device=x.device)
+        if n:
+            module, given = self.load(x.device, "code"), self._on_device(x, values)
+            module.launch("eafo_forward", x, module.blocks(x), x, y, packed, levels, n, *given)
+        return y, packed
+
+    def coded_backward(self, packed: torch.Tensor, grad: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        """The gradient, laid out as y was, times the levels."""
+        dx, n = torch.empty_like(grad), grad.numel()
+        if n:
+            module = self.load(grad.device, "code")
+            module.launch("eafo_backward", grad, module.blocks(grad), packed, grad, dx, levels, n)
+        return dx
+
+    def load(self, device: torch.device, form: cuda.Form = "plain") -> _Module:
+        """The kernels of a form on a device, compiled when first asked for.
 
         Raises:
             BuildError: NVRTC refuses the source or the device's architecture.
         """
         index = torch.cuda.current_device() if device.index is None else device.index
-        if index not in self._modules:
-            self._modules[index] = _Module.load(self._source, index)
-        return self._modules[index]
+        if (index, form) not in self._modules:
+            self._modules[index, form] = _Module.load(cuda.source(self._scalar, self._exact, form), index)
+        return self._modules[index, form]
+
+    def _real(self, x: torch.Tensor) -> torch.dtype:
+        """The type that computes."""
+        wide = x.dtype == torch.float64 or (self._exact and x.dtype == torch.float32)
+        return torch.float64 if wide else torch.float32
+
+    def _on_device(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> list[torch.Tensor]:
+        real = self._real(x)
+        return [
+            v.to(x.device, real) if isinstance(v, torch.Tensor) else _CONSTANTS.get(v, real, x.device)
+            for v in values
+        ]
+
+    def _summed(
+        self,
+        form: cuda.Form,
+        x: torch.Tensor,
+        tensors: tuple[torch.Tensor, ...],
+        values: tuple[float | torch.Tensor, ...],
+    ) -> list[torch.Tensor]:
+        """Launch a backward pass, and give the gradients of the learnable parameters."""
+        real, learnable, n = self._real(x), len(self._learnable), x.numel()
+        totals = (torch.empty if n else torch.zeros)(learnable, dtype=real, device=x.device)
+        if n:
+            module = self.load(x.device, form)
+            blocks = module.blocks(x)
+            # Without a learnable parameter the kernel touches neither.
+            sums: tuple[torch.Tensor | int, ...] = (0, 0)
+            if learnable:
+                slots = torch.empty(blocks * learnable, dtype=torch.float64, device=x.device)
+                sums = slots, module.tickets()
+            module.launch("eafo_backward", x, blocks, *tensors, totals, *sums, n, *self._on_device(x, values))
+        return [
+            total.to(v.dtype) if isinstance(v := values[i], torch.Tensor) else total
+            for total, i in zip(totals.unbind(), self._learnable, strict=True)
+        ]
+
+    def _by_channel(
+        self,
+        direction: str,
+        x: torch.Tensor,
+        tensors: tuple[torch.Tensor, ...],
+        values: tuple[float | torch.Tensor, ...],
+    ) -> torch.Tensor:
+        """Launch a pass with a value a channel; give the sums of each learnable parameter by channel."""
+        module, layout = self.load(x.device, "channels"), Layout.of(x, values)
+        rows = layout.rows(values, self._real(x), x.device)
+        learnable = len(self._learnable)
+        totals = torch.empty(learnable, layout.channels, dtype=torch.float64, device=x.device)
+        grid = module.grid(layout, tensors)
+        sums: tuple[torch.Tensor | int, ...] = ()
+        if direction == "backward":
+            slots = torch.empty(grid.slots * learnable, dtype=torch.float64, device=x.device)
+            sums = totals, slots, module.tickets()
+        name = f"eafo_{direction}_{grid.kind}"
+        module.launch(name, x, grid.blocks, *tensors, *sums, *grid.arguments, *rows)
+        return totals
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """How a launch with a value a channel is cut: fixed by the layout and the device, so that sums have a fixed order.
+
+    Args:
+        kind: ``rows`` or ``planes``, the end of the kernel's name.
+        blocks: how many.
+        slots: sums a learnable parameter.
+        arguments: what the kernel takes.
+    """
+
+    kind: str
+    blocks: int
+    slots: int
+    arguments: tuple[int, ...]
+
+    @classmethod
+    def of(cls, layout: Layout, tensors: tuple[torch.Tensor, ...], processors: int) -> _Grid:
+        """The grid of a layout on a device of so many processors."""
+        most = processors * _BLOCKS_PER_PROCESSOR
+        if layout.inner > 1:
+            planes = layout.outer * layout.channels
+            # Few planes are cut, so that every processor has work; a piece holds some packs for every thread.
+            pieces = max(1, min(-(-most // planes), layout.inner // (16 * cuda.THREADS)))
+            units = planes * pieces
+            return cls("planes", min(units, most), units, (planes, layout.channels, layout.inner, pieces))
+        width = _PACK_BYTES // tensors[0].element_size()
+        starts = {t.data_ptr() % _PACK_BYTES for t in tensors}
+        wide = layout.channels % width == 0 and starts == {0}
+        packs = layout.channels // width if wide else layout.channels
+        lanes = min(cuda.THREADS, 1 << (packs - 1).bit_length())
+        groups = -(-packs // lanes)
+        # Wider groups where there would be more than there are tickets.
+        ranks = max(1, min(-(-layout.outer // (2 * cuda.THREADS // lanes)), most // groups))
+        return cls(
+            "rows",
+            groups * ranks,
+            ranks * layout.channels,
+            (layout.outer, layout.channels, groups, lanes, int(wide)),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,16 +261,21 @@ class _Module:
         elements = cuda.THREADS * max(1, _PACK_BYTES // x.element_size())
         return max(1, min(-(-x.numel() // elements), self.processors * _BLOCKS_PER_PROCESSOR))
 
-    def ticket(self) -> torch.Tensor:
-        """The counter by which a launch knows its last block; one a stream, for launches on two may overlap."""
+    def grid(self, layout: Layout, tensors: tuple[torch.Tensor, ...]) -> _Grid:
+        """How a launch with a value a channel is cut."""
+        return _Grid.of(layout, tensors, self.processors)
+
+    def tickets(self) -> torch.Tensor:
+        """The counters by which launches know their last blocks; some a stream, for launches on two may overlap."""
         stream = torch.cuda.current_stream(self.index).cuda_stream
         if may_be_kept(torch.device("cuda", self.index)):
-            return _ticket(self.index, stream)
-        # A graph zeroes a counter of its own at every replay, on whichever stream that is.
-        return _ticket.__wrapped__(self.index, stream)
+            return _tickets(self.index, stream)
+        # A graph zeroes counters of its own at every replay, on whichever stream that is.
+        return _tickets.__wrapped__(self.index, stream)
 
-    def launch(self, name: str, blocks: int, *arguments: torch.Tensor | int) -> None:
-        """Launch on torch's current stream."""
+    def launch(self, name: str, x: torch.Tensor, blocks: int, *arguments: torch.Tensor | int) -> None:
+        """Launch the kernel for the type of x on torch's current stream."""
+        name = f"{name}_{_SUFFIX[x.dtype]}"
         values = (a.data_ptr() if isinstance(a, torch.Tensor) else a for a in arguments)
         if torch.cuda.current_device() == self.index:
             self._launch(name, blocks, *values)
@@ -182,14 +327,5 @@ _CONSTANTS = Constants()
 
 
 @functools.lru_cache(maxsize=64)
-def _ticket(index: int, stream: int) -> torch.Tensor:
-    return torch.zeros(1, dtype=torch.int32, device=f"cuda:{index}")
-
-
-def _on_device(
-    x: torch.Tensor, real: torch.dtype, values: tuple[float | torch.Tensor, ...]
-) -> list[torch.Tensor]:
-    return [
-        v.to(x.device, real) if isinstance(v, torch.Tensor) else _CONSTANTS.get(v, real, x.device)
-        for v in values
-    ]
+def _tickets(index: int, stream: int) -> torch.Tensor:
+    return torch.zeros(_TICKETS, dtype=torch.int32, device=f"cuda:{index}")

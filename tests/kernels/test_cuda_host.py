@@ -1,0 +1,217 @@
+"""The CUDA source on the host: every launch of the runner, with its geometry, tails, slots, tickets and sums, through a shim."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from cuda_host import HostRunner, on_host
+
+from eafo.catalog import get, names
+from eafo.kernels import build
+from eafo.kernels.backends import cuda
+from eafo.kernels.coding import slope_code
+from eafo.kernels.launch import cuda as launching
+from eafo.kernels.launch.aten import AtenRunner
+from eafo.kernels.launch.cpp import CppRunner
+from eafo.kernels.lower import Scalar
+
+pytestmark = [
+    pytest.mark.skipif(build.find_compiler() is None, reason="no C++ compiler on this machine"),
+    pytest.mark.skipif(
+        not build._processor().count("f16c"), reason="the shim takes half precisions from F16C"
+    ),
+]
+DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
+TOLERANCE = {torch.float64: 1e-13, torch.float32: 2e-6, torch.bfloat16: 2**-8, torch.float16: 2**-10}
+EXACT = ["crrelu", "gelu", "silu", "mish", "elu", "srelu"]
+
+
+@pytest.fixture(autouse=True)
+def _few_blocks(monkeypatch):
+    """So that threads take several turns."""
+    monkeypatch.setattr(launching, "_BLOCKS_PER_PROCESSOR", 2)
+
+
+@pytest.fixture(scope="module", params=[*((n, False) for n in names()), *((n, True) for n in EXACT)], ids=str)
+def both(request):
+    """A runner on the host and the same function in plain operations of float64, with every parameter learnable."""
+    name, exact = request.param
+    act = get(name)
+    scalar = Scalar.of(act.with_learnable(*act.defaults))
+    return HostRunner(scalar, exact), AtenRunner(scalar), tuple(act.defaults.values())
+
+
+def _normal(*shape, seed=0):
+    return 3 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def _assert_close(found, expected, dtype, terms=1):
+    for i, (a, b) in enumerate(zip(found, expected, strict=True)):
+        assert a.shape == b.shape
+        scale = max(1.0, b.abs().max().item() if b.numel() else 0.0) * (1 if i < 1 else terms**0.5)
+        assert not a.isnan().any()
+        error = (a.double() - b).abs().max().item() if b.numel() else 0.0
+        assert error <= TOLERANCE[dtype] * scale, (i, error)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_values_and_gradients_with_heads_and_tails(both, dtype):
+    runner, exact, values = both
+    # More than two blocks take in one turn; one element; parts of packs, of warps and of blocks; not aligned, alike and not.
+    for n, skipped, other in ((30_011, 0, 0), (1, 0, 0), (7, 0, 0), (257, 1, 1), (4099, 3, 3), (4099, 1, 2)):
+        x, grad = _normal(n + skipped).to(dtype)[skipped:], _normal(n + other, seed=1).to(dtype)[other:]
+        wide = x.double(), grad.double()
+        _assert_close([runner.forward(x, values)], [exact.forward(wide[0], values)], dtype)
+        found = runner.backward(x, values, grad)
+        _assert_close(found, exact.backward(wide[0], values, wide[1]), dtype, n)
+        again = runner.backward(x, values, grad)
+        assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_half_precisions_are_within_a_unit_at_every_input(both, dtype):
+    runner, exact, values = both
+    x = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
+    x = x[x.isfinite()]
+    ones = torch.ones_like(x)
+    values = tuple(float(torch.tensor(v)) for v in values)
+    pairs = (
+        (runner.forward(x, values), exact.forward(x.double(), values)),
+        (runner.backward(x, values, ones)[0], exact.backward(x.double(), values, ones.double())[0]),
+    )
+    for found, right in pairs:
+        rounded = right.to(dtype)
+        finite = found.isfinite() & rounded.isfinite()
+        normal = finite & (right.abs() >= 2.0**-126)
+        # A root of f' is where two terms cancel, each of about a half: approximations are within 2^-14 of them.
+        near_root = (
+            (x.abs() > 0.25)
+            & (x.abs() < 4)
+            & (right.abs() < 2**-3)
+            & ((found.double() - right).abs() < 2**-14)
+        )
+        assert (_place(found) - _place(rounded)).abs()[normal & ~near_root].max() <= 1
+        assert (found.double() - right)[finite & ~normal].abs().sum() <= 2.0**-110
+        assert (finite == rounded.isfinite())[x.double().abs() < 1e12].all()
+
+
+def _place(x):
+    """The number of a 16-bit value in the order of all; both zeros are 0."""
+    bits = x.view(torch.int16).int()
+    return torch.where(bits < 0, -(bits & 0x7FFF), bits)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", ["crrelu", "gelu", "silu", "prelu"])
+def test_the_gated_form(name, dtype):
+    act = get(name)
+    scalar, values = Scalar.of(act), tuple(act.defaults.values())
+    runner, exact = HostRunner(scalar), AtenRunner(scalar)
+    for n, skipped in ((20_011, 0), (5, 0), (4099, 1)):
+        x, gate, grad = (_normal(n + skipped, seed=s).to(dtype)[skipped:] for s in range(3))
+        wide = x.double(), gate.double(), grad.double()
+        _assert_close([runner.gated(x, gate, values)], [exact.forward(wide[0], values) * wide[1]], dtype)
+        found = runner.gated_backward(x, gate, values, grad)
+        dx, *sums = exact.backward(wide[0], values, wide[1] * wide[2])
+        dgate = wide[2] * exact.forward(wide[0], values)
+        _assert_close(found[:1], [dx], dtype)
+        _assert_close(found[1:2], [dgate], dtype)
+        assert len(found) == 2 + len(scalar.learnable)
+        _assert_close((dx, *found[2:]), (dx, *sums), dtype, 9 * n)
+
+
+#: The shape of x, that of a parameter, and how x lies in memory.
+CHANNELS = {
+    "a pack a row": ((50, 8), (8,), None),
+    "whole packs": ((333, 48), (48,), None),
+    "parts of packs": ((111, 33), (33,), None),
+    "one row": ((1, 40), (40,), None),
+    "several groups": ((7, 2400), (2400,), None),
+    "several groups of single channels": ((3, 1025), (1025,), None),
+    "nchw": ((3, 8, 5, 7), (8, 1, 1), None),
+    "large planes": ((1, 3, 90, 150), (3, 1, 1), None),
+    "channels last": ((3, 8, 5, 7), (8, 1, 1), torch.channels_last),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", ["crrelu", "xielu"])
+def test_a_value_a_channel(name, dtype):
+    act = get(name)
+    scalar = Scalar.of(act)
+    runner, exact = HostRunner(scalar), AtenRunner(scalar)
+    for shape, channel, order in CHANNELS.values():
+        x, grad = (_normal(*shape, seed=s).to(dtype) for s in range(2))
+        if order:
+            x, grad = (t.to(memory_format=order) for t in (x, grad))
+        count, real = math.prod(channel), torch.promote_types(dtype, torch.float32)
+        values = tuple(
+            v + 0.1 * torch.arange(count, dtype=torch.float64).to(real).reshape(channel) / count
+            if p.learnable
+            else v
+            for p, v in zip(act.parameters, act.defaults.values(), strict=True)
+        )
+        assert HostRunner.serves(x, values) is False
+        wide = tuple(v.double() if isinstance(v, torch.Tensor) else v for v in values)
+        _assert_close([runner.forward(x, values)], [exact.forward(x.double(), wide)], dtype)
+        found = runner.backward(x, values, grad)
+        assert found[0].stride() == x.stride()
+        expected = exact.backward(x.double(), wide, grad.double())
+        _assert_close(found, expected, dtype, x.numel() // count)
+        assert all(torch.equal(a, b) for a, b in zip(found, runner.backward(x, values, grad), strict=True))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", ["gelu", "silu"])
+def test_a_code_of_four_bits(name, dtype):
+    scalar = Scalar.of(get(name))
+    runner, exact = HostRunner(scalar), AtenRunner(scalar)
+    levels = torch.tensor(slope_code(scalar, (), "normal").levels, dtype=torch.float64)
+    for n in (20_011, 1, 2, 9, 4096):
+        x, grad = (_normal(n, seed=s).to(dtype) for s in range(2))
+        y, packed = runner.coded(x, (), levels)
+        _assert_close([y], [exact.forward(x.double(), ())], dtype)
+        assert packed.numel() == (n + 1) // 2
+        slope = exact.backward(x.double(), (), torch.ones(n, dtype=torch.float64))[0]
+        found = runner.coded_backward(packed, torch.ones_like(x), levels)
+        # The nearest level, but where rounding decides between two.
+        nearest = (slope[:, None] - levels).abs().min(1).values
+        assert ((found.double() - slope).abs() <= nearest + TOLERANCE[dtype] * 2).all()
+        dx = runner.coded_backward(packed, grad, levels).double()
+        torch.testing.assert_close(
+            dx, found.double() * grad.double(), rtol=2 * TOLERANCE[dtype], atol=2.0**-24
+        )
+
+
+def test_infinities_and_nan():
+    for name in names():
+        act = get(name)
+        scalar, values = Scalar.of(act), tuple(act.defaults.values())
+        x = torch.tensor([math.inf, -math.inf, math.nan] + [0.0] * 5)
+        found, right = (r(scalar).forward(x, values) for r in (HostRunner, CppRunner))
+        assert found[2].isnan()
+        assert torch.equal(found[:2].isnan(), right[:2].isnan())
+        known = ~right[:2].isnan()
+        torch.testing.assert_close(found[:2][known], right[:2][known])
+
+
+def test_bfloat16_is_rounded_to_the_nearest_even():
+    import ctypes
+
+    source = (
+        on_host(cuda.source(Scalar.of(get("identity"))))
+        + """
+extern "C" void round_all(const float* xs, unsigned short* ys, long long n) {
+    for (long long i = 0; i < n; ++i) { bfloat16_t b; store(b, xs[i]); ys[i] = b.bits; }
+}
+"""
+    )
+    bits = torch.randint(-(2**31), 2**31, (20_000,), generator=torch.Generator().manual_seed(0))
+    x = torch.cat([bits.to(torch.int32), (bits & ~0xFFFF | 0x8000).to(torch.int32)]).view(torch.float32)
+    found = torch.empty(len(x), dtype=torch.bfloat16)
+    build.load_cpp(source).round_all(
+        ctypes.c_void_p(x.data_ptr()), ctypes.c_void_p(found.data_ptr()), ctypes.c_longlong(len(x))
+    )
+    torch.testing.assert_close(found, x.to(torch.bfloat16), rtol=0, atol=0, equal_nan=True)
