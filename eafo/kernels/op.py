@@ -31,6 +31,7 @@ PRECISIONS = ("fast", "exact")
 #: What it accepts to be saved for backward.
 SAVED = ("x", "code")
 
+_FLOAT8_MOST = torch.finfo(torch.float8_e4m3fn).max
 _Values = tuple[float | torch.Tensor, ...]
 
 
@@ -137,6 +138,16 @@ class _Computation:
         if any(isinstance(v, torch.Tensor) and v.ndim for v in values):
             return self(x, values)
         return _Coded.apply(x, self, code, *values)
+
+    def float8(self, x: torch.Tensor, values: _Values, scale: float | torch.Tensor) -> torch.Tensor:
+        """f(x) times the scale as float8_e4m3fn, in one pass where that is to be had; without a gradient."""
+        with torch.no_grad():
+            runner = self.aten if _is_transformed() else self.runner(x, values)
+            if isinstance(runner, CudaRunner) and are_single(values):
+                return runner.float8(x, values, scale)
+            # Rounded once: half precisions are not rounded to their own type before.
+            wide = x if x.dtype == torch.float64 else x.float()
+            return (self(wide, values) * scale).clamp(-_FLOAT8_MOST, _FLOAT8_MOST).to(torch.float8_e4m3fn)
 
     def in_place(self, x: torch.Tensor, values: _Values) -> torch.Tensor:
         """Write f(x) over x; a copy of x is kept where a gradient needs it."""
@@ -404,6 +415,35 @@ class Kernel:
         tensor([[2., 3.]])
         """
         return self.apply_biased(x, bias, self._values(x, parameters))
+
+    def float8(
+        self, x: torch.Tensor, scale: float | torch.Tensor = 1.0, /, **parameters: float | torch.Tensor
+    ) -> torch.Tensor:
+        """f(x; θ) times a scale in eight bits (e4m3), as the next matrix product takes it: by ``cuda`` one pass.
+
+        What is rounded is f(x) scale as it is computed, to the nearest and ties to even; what is larger than 448 in size becomes
+        448. No gradient flows.
+
+        Args:
+            x: a floating-point tensor.
+            scale: a number, or a tensor of one, for the whole tensor; the product divides by it again.
+            parameters: as in a call.
+
+        Raises:
+            InputError: as in a call, or the scale is a tensor of several numbers.
+
+        >>> import torch
+        >>> compile_kernel("relu").float8(torch.tensor([-1.0, 0.3, 500.0]), 2.0).float()
+        tensor([  0.0000,   0.6250, 448.0000])
+        """
+        values = self._values(x, parameters)
+        if isinstance(scale, torch.Tensor) and scale.numel() != 1:
+            raise InputError(
+                "the scale of a float8 result must be one number",
+                f"shape {tuple(scale.shape)}",
+                "reduce it, as by max()",
+            )
+        return self._computation.float8(x, values, scale)
 
     def _values(self, x: torch.Tensor, parameters: dict[str, float | torch.Tensor]) -> _Values:
         """One value a parameter, in order, after the checks of a call."""

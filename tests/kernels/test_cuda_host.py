@@ -185,6 +185,37 @@ def test_a_code_of_four_bits(name, dtype):
         )
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", ["identity", "gelu", "crrelu"])
+def test_eight_bits(name, dtype):
+    act = get(name)
+    scalar, values = Scalar.of(act), tuple(act.defaults.values())
+    runner, exact = HostRunner(scalar), AtenRunner(scalar)
+    for n, skipped in ((20_011, 0), (3, 0), (4099, 1)):
+        x = (100 * _normal(n + skipped)).to(dtype)[skipped:]
+        x[: n // 2] /= 2000
+        found = runner.float8(x, values, 1.5)
+        assert found.dtype == torch.float8_e4m3fn
+        right = (exact.forward(x.double(), values) * 1.5).clamp(-448, 448)
+        # Half a step of the type, and what the kernel itself errs by.
+        step = torch.exp2(torch.floor(torch.log2(right.abs().clamp(min=2.0**-6))) - 3)
+        assert ((found.double() - right).abs() <= step * (0.5 + 2**-8)).all()
+        assert torch.equal(
+            found.view(torch.uint8), runner.float8(x, values, torch.tensor(1.5)).view(torch.uint8)
+        )
+    assert runner.float8(torch.empty(0, 3, dtype=dtype), values, 1.0).shape == (0, 3)
+
+
+def test_eight_bits_are_those_of_torch_at_every_bfloat16():
+    bits = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16)
+    x = bits.view(torch.bfloat16).float()
+    found = HostRunner(Scalar.of(get("identity"))).float8(x, (), 1.0)
+    expected = x.clamp(-448, 448).to(torch.float8_e4m3fn)
+    assert torch.equal(found.float().isnan(), expected.float().isnan())
+    same = found.view(torch.uint8) == expected.view(torch.uint8)
+    assert (same | expected.float().isnan()).all()
+
+
 def test_infinities_and_nan():
     for name in names():
         act = get(name)

@@ -261,3 +261,25 @@ def test_a_user_may_have_a_parameter_called_bias():
     x, shift = torch.randn(4, 3), torch.randn(3)
     found = compile_kernel(act, "cpp").biased(x, shift, bias=2.0)
     torch.testing.assert_close(found, 2 * functional.silu(x + shift))
+
+
+@pytest.mark.parametrize("backend", ["aten", pytest.param("cpp", marks=needs_compiler)])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_eight_bits_are_rounded_once_and_saturate(dtype, backend):
+    x = (100 * _normal(dtype)(1001)).requires_grad_()
+    kernel = compile_kernel("gelu", backend)
+    found = kernel.float8(x, torch.tensor([0.5]))
+    assert (found.dtype, found.requires_grad) == (torch.float8_e4m3fn, False)
+    right = (kernel(x.detach().double()) * 0.5).clamp(-448, 448)
+    step = torch.exp2(torch.floor(torch.log2(right.abs().clamp(min=2.0**-6))) - 3)
+    assert ((found.double() - right).abs() <= step * (0.5 + 2**-12)).all()
+    x = torch.tensor([6e4, float("inf"), float("nan")], dtype=dtype)
+    huge = compile_kernel("relu", backend).float8(x).float()
+    assert huge[:2].tolist() == [448, 448]
+    assert huge[2].isnan()
+
+
+def test_a_scale_of_several_numbers_is_refused():
+    message = r"the scale of a float8 result must be one number, but got 'shape \(2,\)'; reduce it, as by max"
+    with pytest.raises(InputError, match=message):
+        compile_kernel("gelu").float8(torch.ones(2), torch.ones(2))

@@ -85,6 +85,19 @@ def test_the_forms_too(name, form, tmp_path):
 
 
 @needs_nvrtc
-@pytest.mark.parametrize("form", ["plain", "gated", "channels", "code"])
+@needs_disassembler
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+def test_eight_bits_are_rounded_by_the_processor_that_can(architecture, tmp_path):
+    found = sass.functions(_cubin("gelu", architecture, form="float8"), tmp_path / "kernel.cubin")
+    assert len(found) == 4
+    for kind in BUDGETS:
+        function = found[f"eafo_forward_{kind}"]
+        assert function.uses("LDG.E.128")
+        assert not function.uses("LDL", "STL")
+        assert bool(function.uses("F2FP.SATFINITE.E4M3")) == (architecture == "sm_90")
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("form", ["plain", "gated", "channels", "code", "float8"])
 def test_the_exact_precision_compiles(form):
     assert _cubin("gelu", exact=True, form=form).startswith(b"\x7fELF")

@@ -28,7 +28,7 @@ PRECISIONS = {
 #: Threads a block.
 THREADS = 256
 
-Form = Literal["plain", "gated", "channels", "code"]
+Form = Literal["plain", "gated", "channels", "code", "float8"]
 _Types = tuple[tuple[str, str], ...]
 _SINGLE = (("float32", "float"),)
 _DOUBLE = (("float64", "double"),)
@@ -66,7 +66,7 @@ def source(scalar: Scalar, exact: bool = False, form: Form = "plain") -> str:
         scalar: the function.
         exact: compute float32 in double precision, and half precisions without approximations.
         form: ``plain`` for f(x) with one value a parameter; ``gated`` for f(x) b; ``channels`` for a value a channel;
-            ``code`` keeps f′ in four bits.
+            ``code`` keeps f′ in four bits; ``float8`` has eight bits as a result, and no backward.
     """
     plan = _plan(exact)
     joint = form in ("gated", "code")

@@ -127,6 +127,20 @@ class CudaRunner:
             module.launch("eafo_backward", grad, module.blocks(grad), packed, grad, dx, levels, n)
         return dx
 
+    def float8(
+        self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...], scale: float | torch.Tensor
+    ) -> torch.Tensor:
+        """f(x; θ) times the scale as float8_e4m3fn, in one launch; one value a parameter."""
+        y = torch.empty_like(x, dtype=torch.float8_e4m3fn)
+        n = x.numel()
+        if x.stride() != y.stride() or x.is_neg():
+            x = torch.empty_like(x).copy_(x)
+        if n:
+            module, given = self.load(x.device, "float8"), self._on_device(x, values)
+            (factor,) = _as_tensors(x, torch.float32, (scale,))
+            module.launch("eafo_forward", x, module.blocks(x), x, y, factor, n, *given)
+        return y
+
     def load(self, device: torch.device, form: cuda.Form = "plain") -> _Module:
         """The kernels of a form on a device, compiled when first asked for.
 
@@ -144,11 +158,7 @@ class CudaRunner:
         return torch.float64 if wide else torch.float32
 
     def _on_device(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> list[torch.Tensor]:
-        real = self._real(x)
-        return [
-            v.to(x.device, real) if isinstance(v, torch.Tensor) else _CONSTANTS.get(v, real, x.device)
-            for v in values
-        ]
+        return _as_tensors(x, self._real(x), values)
 
     def _summed(
         self,
@@ -329,3 +339,13 @@ _CONSTANTS = Constants()
 @functools.lru_cache(maxsize=64)
 def _tickets(index: int, stream: int) -> torch.Tensor:
     return torch.zeros(_TICKETS, dtype=torch.int32, device=f"cuda:{index}")
+
+
+def _as_tensors(
+    x: torch.Tensor, real: torch.dtype, values: tuple[float | torch.Tensor, ...]
+) -> list[torch.Tensor]:
+    """The numbers beside x, on its device."""
+    return [
+        v.to(x.device, real) if isinstance(v, torch.Tensor) else _CONSTANTS.get(v, real, x.device)
+        for v in values
+    ]
