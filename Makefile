@@ -53,8 +53,11 @@ bench: .venv.stamp
 gpu-test:
 	$(GPU_PYTHON) -m pytest -q -p no:benchmark -m gpu tests/kernels
 
+GPU_BENCH := -m eafo.cli bench crrelu gelu silu mish srelu tanh --device cuda --variants eager,native,compile,compile-fast-math,eafo
+
 gpu-bench:
-	$(GPU_PYTHON) -m eafo.cli bench crrelu gelu silu mish srelu tanh --device cuda --sizes 2^10,2^20,2^24,2^27 --csv $(GPU_RESULT).csv --figure $(GPU_RESULT).png
+	$(GPU_PYTHON) $(GPU_BENCH) --sizes 2^10,2^14,2^18,2^22,2^25,2^28 --rounds 9 --csv $(GPU_RESULT).csv --figure $(GPU_RESULT).png
+	$(GPU_PYTHON) $(GPU_BENCH) --sizes 2^10,2^18 --rounds 9 --replay --csv $(GPU_RESULT)_replay.csv
 
 format: .venv.stamp
 	$(BIN)/ruff check --fix --exit-zero .

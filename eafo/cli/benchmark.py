@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bench"]
 
-_OTHERS = ("eager", "native", "compile", "exact", "code")
+_OTHERS = ("eager", "native", "compile", "compile-fast-math", "compile-max-autotune", "exact", "code")
 _BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -63,8 +63,15 @@ def bench(  # noqa: PLR0917 - an option each
         ),
     ] = Parameters.SCALAR,
     form: Annotated[Form, typer.Option("--form", help="f(x), f(x) b or f(x + b).")] = Form.PLAIN,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="On a GPU, time the replay of a CUDA graph.")
+    ] = False,
     variants: Annotated[
-        str, typer.Option("--variants", help="Beside copy: of eager, native, compile, eafo, exact, code.")
+        str,
+        typer.Option(
+            "--variants",
+            help="Beside copy: of eager, native, compile, compile-fast-math, compile-max-autotune, eafo, exact, code.",
+        ),
     ] = "eager,native,compile,eafo",
     device: Annotated[Device, typer.Option("--device", help="cpu or cuda.")] = Device.CPU,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Of torch on the CPU.")] = 1,
@@ -89,6 +96,7 @@ def bench(  # noqa: PLR0917 - an option each
             passes=_parts(passes),
             parameters=parameters.value,
             form=form.value,
+            replay=replay,
             variants=_parts(variants),
             device=device.value,
             threads=threads,
@@ -124,7 +132,7 @@ def _show(measured: list[Measurement], environment: str) -> None:
     """A table a type and pass; a line an activation and size: our time, and how many times as long the others took."""
     tables: dict[tuple[str, ...], dict[tuple[str, int], dict[str, Measurement]]] = {}
     for m in measured:
-        form = () if m.form == "plain" else (m.form,)
+        form = ((m.form,) if m.form != "plain" else ()) + (("replayed",) if m.replayed else ())
         cases = tables.setdefault((m.dtype, m.direction, *form), {})
         cases.setdefault((m.activation, m.elements), {})[m.variant] = m
     others = [v for v in _OTHERS if any(m.variant == v for m in measured)]

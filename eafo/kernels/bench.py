@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -39,9 +39,16 @@ __all__ = [
 ]
 
 #: What is compared, in the order in which a round runs it.
-VARIANTS = ("copy", "eager", "native", "compile", "eafo", "exact", "code")
-#: Those that are compared where nothing else is asked for: our kernel as it is made by default, and the others.
-COMPARED = VARIANTS[:5]
+VARIANTS = (
+    "copy", "eager", "native", "compile", "compile-fast-math", "compile-max-autotune", "eafo", "exact", "code",
+)  # fmt: skip
+#: Those that are compared where nothing else is asked for.
+COMPARED = ("copy", "eager", "native", "compile", "eafo")
+_COMPILERS: dict[str, dict[str, Any]] = {
+    "compile": {},
+    "compile-fast-math": {"options": {"use_fast_math": True}},
+    "compile-max-autotune": {"mode": "max-autotune-no-cudagraphs"},
+}
 #: What is computed: f(x); f(x) b with a second tensor b; or f(x + b) with a value a channel.
 FORMS = ("plain", "gated", "bias")
 #: What is timed: f alone, without a graph; or f and the gradients of x and the learnable parameters.
@@ -78,6 +85,7 @@ class Measurement:
         direction: one of `PASSES`.
         parameters: one of `PARAMETERS`.
         form: one of `FORMS`.
+        replayed: whether what is timed is the replay of a CUDA graph.
         variant: one of `VARIANTS`; ``copy`` is the limit: as many bytes moved by torch's own copy.
         threads: of torch on the CPU.
         seconds: the median of one call.
@@ -100,6 +108,7 @@ class Measurement:
     direction: str
     parameters: str
     form: str
+    replayed: bool
     variant: str
     threads: int
     seconds: float
@@ -123,6 +132,7 @@ class _Case:
     direction: str
     parameters: str
     form: str
+    replayed: bool
     device: torch.device
 
     @property
@@ -157,6 +167,7 @@ def bench(
     passes: Sequence[str] = PASSES,
     parameters: str = "scalar",
     form: str = "plain",
+    replay: bool = False,
     variants: Sequence[str] = COMPARED,
     device: str = "cpu",
     threads: int = 1,
@@ -176,8 +187,10 @@ def bench(
         passes: of `PASSES`.
         parameters: of `PARAMETERS`; an activation without a learnable parameter is measured as for ``none``.
         form: of `FORMS`.
+        replay: on a GPU, record the calls in a CUDA graph and time its replay: what the GPU does without its host.
         variants: of `VARIANTS`; ``copy`` is always among them. ``native`` only where torch has the operator; ``compile``
-            compiles that, or else the formula as it stands, for the very shape; ``eafo`` is our kernel as it is made by
+            compiles that, or else the formula as it stands, for the very shape, and may be told to use fast mathematics or
+            to search its settings; ``eafo`` is our kernel as it is made by
             default, ``exact`` in that precision, ``code`` with f′ kept in four bits (in the plain form, where no parameter
             is learned).
         device: ``cpu`` or ``cuda``.
@@ -187,12 +200,14 @@ def bench(
 
     Raises:
         InputError: no such activation, type, pass, form or variant; a size, a number of rounds or threads out of range; a
-            device that is not there.
+            device that is not there; a replay on the CPU.
     """
     _check(
         sizes=sizes, dtypes=dtypes, passes=passes, parameters=parameters, form=form, variants=variants, device=device,
         threads=threads, rounds=rounds,
     )  # fmt: skip
+    if replay and device != "cuda":
+        raise InputError("the replay of a CUDA graph needs the device cuda", device, "leave the replay out")
     found = [get(a) for a in activations]
     before, results = torch.get_num_threads(), list[Measurement]()
     torch.set_num_threads(threads)
@@ -201,7 +216,7 @@ def bench(
             for activation, dtype, elements, direction in itertools.product(found, dtypes, sizes, passes):
                 given = parameters if activation.learnable else "none"
                 case = _Case(
-                    activation, DTYPES[dtype], elements, direction, given, form, torch.device(device)
+                    activation, DTYPES[dtype], elements, direction, given, form, replay, torch.device(device)
                 )
                 measured = _measure(case, variants, threads, rounds, progress)
                 results += measured
@@ -252,11 +267,12 @@ def _measure(
     case: _Case, variants: Sequence[str], threads: int, rounds: int, progress: Callable[[str], None]
 ) -> list[Measurement]:
     calls = _calls(case, variants, progress)
-    blocks = {name: _block_length(call, case.device) for name, call in calls.items()}
+    timed = {name: _Replay(call) if case.replayed else call for name, call in calls.items()}
+    blocks = {name: _block_length(call, case.device) for name, call in timed.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
-        for name, call in calls.items():
-            times[name].append(_timed(call, blocks[name], case.device))
+        for name, call in timed.items():
+            times[name].append(_timed(call, blocks[name], case.device) / call.calls)
     memory = {name: (_kept(call), peak(call, case.device)) for name, call in calls.items()}
     copy = float(np.median(times["copy"]))
     made = []
@@ -265,7 +281,7 @@ def _measure(
         made.append(
             Measurement(
                 case.activation.name, _device_name(case.device), str(case.dtype).removeprefix("torch."), case.elements,
-                case.direction, case.parameters, case.form, name, threads, middle, low, high, case.useful_bytes / middle / 1e9,
+                case.direction, case.parameters, case.form, case.replayed, name, threads, middle, low, high, case.useful_bytes / middle / 1e9,
                 copy / middle, *memory[name], *_errors(case, call, name),
             )
         )  # fmt: skip
@@ -274,6 +290,8 @@ def _measure(
 
 class _Call:
     """One variant, ready to run: inputs made once, rotated on a GPU past its cache."""
+
+    calls = 1
 
     def __init__(self, case: _Case, function: Callable[..., torch.Tensor]) -> None:
         self.case, self.function = case, function
@@ -304,6 +322,25 @@ class _Copy(_Call):
         with torch.no_grad():
             for source in sources:
                 torch.empty_like(source).copy_(source)
+
+
+class _Replay:
+    """A CUDA graph of one call on each of the inputs."""
+
+    def __init__(self, call: _Call) -> None:
+        self.calls = len(call.inputs)
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            call()
+        torch.cuda.current_stream().wait_stream(side)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            for _ in range(self.calls):
+                call()
+
+    def __call__(self) -> None:
+        self._graph.replay()
 
 
 def _kept(call: _Call) -> int:
@@ -339,8 +376,10 @@ def _shapes_beside(form: str, rows: int) -> list[tuple[int, ...]]:
 def _calls(case: _Case, variants: Sequence[str], progress: Callable[[str], None]) -> dict[str, _Call]:
     """The variants that run here, each warmed up; one that cannot be compiled is told and left out."""
     functions = {v: _in_form(case.form, f) for v, f in _theirs(case).items()}
-    if "compile" in variants:
-        functions["compile"] = _compiled(functions.get("native", functions["eager"]))
+    peer = functions.get("native", functions["eager"])
+    # Each case starts without a cache in memory.
+    torch._dynamo.reset()
+    functions |= {v: _compiled(peer, **given) for v, given in _COMPILERS.items() if v in variants}
     functions |= {v: _ours(case, v) for v in ("eafo", "exact", "code") if v in variants and _is_made(case, v)}
     calls: dict[str, _Call] = {"copy": _Copy(case, torch.clone)}
     for name in (v for v in VARIANTS if v in variants and v in functions):
@@ -349,10 +388,10 @@ def _calls(case: _Case, variants: Sequence[str], progress: Callable[[str], None]
             for _ in range(3):
                 call()
         except Exception as error:
-            if name != "compile":
+            if name not in _COMPILERS:
                 raise
             # torch.compile needs a compiler of its own, and raises kinds of its own.
-            progress(f"torch.compile is left out: {str(error).strip().splitlines()[0]}")
+            progress(f"{name} is left out: {str(error).strip().splitlines()[0]}")
             continue
         calls[name] = call
     return calls
@@ -399,10 +438,9 @@ def _ours(case: _Case, variant: str) -> _Function:
     return lambda *given: apply(*given[:beside], given[beside:])
 
 
-def _compiled(function: _Function) -> _Function:
-    """Compile for the very shape, which is Inductor at its best; each case starts without a cache in memory."""
-    torch._dynamo.reset()
-    return torch.compile(function, dynamic=False)
+def _compiled(function: _Function, **options: Any) -> _Function:
+    """Compile for the very shape, which is Inductor at its best."""
+    return torch.compile(function, dynamic=False, **options)
 
 
 def _timed(call: Callable[[], None], count: int, device: torch.device) -> float:

@@ -263,7 +263,7 @@ __device__ __forceinline__ float quick_sigmoid(float x) {
 // As above, by a shorter polynomial: within 2^-14.
 __device__ __forceinline__ float quick_erfcx(float x) {
     const float t = fminf(x, 13.4f), one = 1.128379225730896f * t + 1.0f, both = quick_reciprocal((t + 2.25f) * one);
-    const float s = (t - 2.25f) * one * both;
+    const float s = 1.0f - 4.5f * (one * both);
     float q = 0.0036516105756163597f;
     q = q * s - 0.03488394618034363f;
     q = q * s + 0.04976639524102211f;

@@ -149,18 +149,19 @@ def test_a_compiler_that_fails_is_left_out_and_told(monkeypatch):
     def fail(*_):
         raise RuntimeError("no compiler\nmore")
 
-    monkeypatch.setattr(measuring, "_compiled", lambda function: fail)
+    monkeypatch.setattr(measuring, "_compiled", lambda function, **_: fail)
     told = []
     found = _bench("relu", variants=("compile", "eafo"), passes=["forward"], progress=told.append)
     assert [m.variant for m in found] == ["copy", "eafo"]
-    assert told[0] == "torch.compile is left out: no compiler"
+    assert told[0] == "compile is left out: no compiler"
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_torch_compile_is_compared():
-    found = _bench("crrelu", variants=("compile", "eafo"))
-    assert [m.variant for m in found] == ["copy", "compile", "eafo"] * 2
+    variants = ("compile", "compile-fast-math", "compile-max-autotune", "eafo")
+    found = _bench("crrelu", variants=variants)
+    assert [m.variant for m in found] == ["copy", *variants] * 2
 
 
 def test_the_csv_names_the_machine_and_holds_every_number(measured):
@@ -196,6 +197,7 @@ def test_as_written_overflows_where_the_formula_does():
         ({"device": "tpu"}, "the devices of a benchmark are"),
         ({"sizes": [1000]}, "a size must be a multiple of 256 from 256 to 2.31, but got 1000"),
         ({"sizes": [0]}, "a size must be a multiple of 256"),
+        ({"replay": True}, "the replay of a CUDA graph needs the device cuda, but got 'cpu'"),
         ({"rounds": 2}, "the number of rounds must be at least 3"),
         ({"threads": 0}, "the number of threads must be at least 1"),
     ],
@@ -209,3 +211,13 @@ def test_bad_input_is_refused_before_anything_runs(options, message):
 def test_a_gpu_that_is_not_there_is_refused():
     with pytest.raises(InputError, match="the device cuda needs an NVIDIA GPU"):
         _bench("relu", device="cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_replays_are_timed():
+    for replay in (False, True):
+        found = _bench("crrelu", "silu", device="cuda", replay=replay, sizes=[2**20])
+        assert {m.replayed for m in found} == {replay}
+        assert all(0 < m.low <= m.seconds <= m.high < 0.1 for m in found)
+        assert {m.variant for m in found} == {"copy", "eager", "native", "eafo"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -277,3 +279,30 @@ def test_on_a_gpu_a_code_of_four_bits():
         results.append((y, *torch.autograd.grad(y.float().sum(), leaf)))
     torch.testing.assert_close(results[0][0], results[1][0], rtol=2e-2, atol=2e-2)
     assert (results[0][1] != results[1][1]).float().mean() < 0.01
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_nvrtc
+@pytest.mark.skipif(shutil.which("compute-sanitizer") is None, reason="no compute-sanitizer on this machine")
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck", "initcheck"])
+def test_on_a_gpu_the_sanitizer_finds_nothing(tool):
+    program = """
+import torch
+from eafo.kernels import compile_kernel
+for dtype in (torch.float32, torch.bfloat16):
+    x, gate = (torch.randn(301, 96, device="cuda").to(dtype).requires_grad_() for _ in range(2))
+    crrelu = compile_kernel("crrelu", "cuda")
+    for epsilon in (torch.tensor(0.1), torch.full((96,), 0.1)):
+        epsilon = epsilon.cuda().requires_grad_()
+        y = crrelu(x, epsilon=epsilon)
+        torch.autograd.grad(y, [x, epsilon], torch.ones_like(y))
+    y = crrelu.gated(x, gate)
+    torch.autograd.grad(y, [x, gate], torch.ones_like(y))
+    y = compile_kernel("gelu", "cuda", save="code")(x)
+    torch.autograd.grad(y, x, torch.ones_like(y))
+torch.cuda.synchronize()
+"""
+    command = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "3", sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

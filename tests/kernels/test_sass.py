@@ -20,8 +20,8 @@ needs_disassembler = pytest.mark.skipif(sass.disassembler() is None, reason="no 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")
 #: Bytes of an element, and how many instructions and special functions it may take forward and backward.
 BUDGETS = {
-    "bfloat16": (2, {"forward": (31.5, 3.9), "backward": (47, 5.8)}),
-    "float16": (2, {"forward": (31.5, 3.9), "backward": (47, 5.8)}),
+    "bfloat16": (2, {"forward": (31, 3.9), "backward": (47, 5.8)}),
+    "float16": (2, {"forward": (31, 3.9), "backward": (47, 5.8)}),
     "float32": (4, {"forward": (62, 7.8), "backward": (94, 11.6)}),
 }
 #: Sines of large arguments take a long way, in the same loop.

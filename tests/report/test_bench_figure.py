@@ -23,6 +23,7 @@ def _measured():
             direction,
             "none",
             "plain",
+            False,
             variant,
             1,
             1e-6,
