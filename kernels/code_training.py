@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import TextIO
 
 import eafo.tasks
-from eafo.catalog import get
 from eafo.errors import EafoError
 from eafo.kernels.bench import environment
 from eafo.nn import Module
 from eafo.search.statistics import Estimate
 from eafo.tasks.classification import Classification
-from eafo.tasks.train import train
+from eafo.tasks.train import train_layers
 
 ACTIVATIONS = ("gelu", "silu", "mish", "srelu")
 SAVES = ("x", "code")
@@ -36,14 +35,14 @@ def scores(case: Case, budget: str) -> tuple[float, ...]:
     name, activation, seed = case
     task = eafo.tasks.get(name)
     assert isinstance(task, Classification)  # noqa: S101
-    data, epochs = task.load(), task.epochs[budget]
     found = []
     for save in SAVES:
         layer = functools.partial(Module, activation, save=save)
-        outcome = train(
-            # The loop's own factory knows no ways of saving.
-            lambda _, layer=layer: task.model(layer),  # type: ignore[misc]
-            get(activation), data, task.recipe, seed=seed, epochs=epochs, share=task.share,
+        outcome = train_layers(
+            task.problem(),
+            # What kind of place it is makes no difference here.
+            lambda kind="", layer=layer: layer(),
+            task.recipe, seed=seed, epochs=task.epochs[budget], share=task.share,
         )  # fmt: skip
         found.append(outcome.score)
     return tuple(found)

@@ -125,7 +125,7 @@ def score_label(task: str) -> str:
     >>> score_label("mnist1d"), score_label("mine:Task")
     ('test accuracy / %', 'score')
     """
-    return "test accuracy / %" if task in tasks.names() else "score"
+    return str(getattr(tasks.get(task), "measure", "score")) if task in tasks.names() else "score"
 
 
 def counted(number: int, what: str) -> str:

@@ -16,9 +16,14 @@ from eafo.tasks.protocol import BUDGETS, DivergedError, Learned, Outcome, Task
 __all__ = ["BUDGETS", "DivergedError", "Learned", "Outcome", "Task", "get", "names"]
 
 _EMBEDDED = {
+    "char-lm": "eafo.tasks.text:CHAR_LM",
+    "char-lm-gated": "eafo.tasks.text:CHAR_LM_GATED",
+    "fashion-mnist": "eafo.tasks.mnist:FASHION",
+    "mnist-lenet": "eafo.tasks.mnist:LENET",
     "mnist-mlp": "eafo.tasks.mnist:MLP",
     "mnist1d": "eafo.tasks.mnist1d:CNN",
     "mnist1d-mlp": "eafo.tasks.mnist1d:MLP",
+    "ood": "eafo.tasks.ood:OOD",
 }
 
 
@@ -26,7 +31,7 @@ def names() -> tuple[str, ...]:
     """The names of the embedded tasks.
 
     >>> names()
-    ('mnist-mlp', 'mnist1d', 'mnist1d-mlp')
+    ('char-lm', 'char-lm-gated', 'fashion-mnist', 'mnist-lenet', 'mnist-mlp', 'mnist1d', 'mnist1d-mlp', 'ood')
     """
     return tuple(_EMBEDDED)
 
@@ -46,7 +51,8 @@ def get(name: str) -> Task:
     >>> get("mnist1")
     Traceback (most recent call last):
         ...
-    eafo.errors.InputError: a task must be one of mnist-mlp, mnist1d, mnist1d-mlp or module:object, but got 'mnist1';
+    eafo.errors.InputError: a task must be one of char-lm, char-lm-gated, fashion-mnist, mnist-lenet,
+    mnist-mlp, mnist1d, mnist1d-mlp, ood or module:object, but got 'mnist1';
     did you mean 'mnist1d'?
     """
     if isinstance(name, str) and name in _EMBEDDED:

@@ -16,10 +16,23 @@ if TYPE_CHECKING:
     from eafo.activation import Activation
     from eafo.tasks.data import DataSet
     from eafo.tasks.models import ActivationFactory
+    from eafo.tasks.problem import Labels
     from eafo.tasks.protocol import Outcome
     from eafo.tasks.recipe import Recipe
 
-__all__ = ["Classification"]
+__all__ = ["Classification", "check_run"]
+
+
+def check_run(seed: int, epochs: int) -> None:
+    """Refuse a training that cannot be.
+
+    Raises:
+        InputError: fewer than one epoch, or a negative seed.
+    """
+    if epochs < 1:
+        raise InputError("the number of epochs must be at least 1", epochs)
+    if seed < 0:
+        raise InputError("a seed must be at least 0", seed)
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,7 @@ class Classification:
         load: the data; called in the process that trains.
         check: prepares the data; called once before a search, raises DataError.
         share: the score is the mean test accuracy over the last ⌈share · epochs⌉ epochs.
+        measure: what the score is, for axes and tables.
     """
 
     name: str
@@ -49,6 +63,7 @@ class Classification:
     load: Callable[[], DataSet]
     check: Callable[[], object]
     share: float
+    measure: str = "test accuracy / %"
 
     @property
     def epochs(self) -> Mapping[str, int]:
@@ -75,12 +90,17 @@ class Classification:
             DataError: the data are missing or damaged.
             DivergedError: the loss left the finite numbers.
         """
-        if epochs < 1:
-            raise InputError("the number of epochs must be at least 1", epochs)
-        if seed < 0:
-            raise InputError("a seed must be at least 0", seed)
+        check_run(seed, epochs)
         from eafo.tasks.train import train  # noqa: PLC0415 - torch is loaded only where a training runs
 
-        return train(
-            self.model, activation, self.load(), self.recipe, seed=seed, epochs=epochs, share=self.share
-        )
+        return train(self.problem(), activation, self.recipe, seed=seed, epochs=epochs, share=self.share)
+
+    def problem(self) -> Labels:
+        """What is trained.
+
+        Raises:
+            DataError: the data are missing or damaged.
+        """
+        from eafo.tasks.problem import Labels  # noqa: PLC0415 - as above
+
+        return Labels(self.model, self.load(), self.recipe.batch)

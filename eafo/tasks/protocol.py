@@ -44,8 +44,8 @@ class Outcome:
 
     Args:
         seed: the seed of initialisation and order.
-        score: what the task counts, higher is better; accuracy in percent, 0 to 100, in the embedded tasks.
-        curve: the test accuracy after each epoch, in percent.
+        score: what the task counts, higher is better; its ``measure`` says what, where it has one.
+        curve: the score after each epoch.
         loss: the mean training loss of each epoch.
         learned: start and end of every learnable parameter of the activations.
         seconds: the time the training took, wall clock.

@@ -1,4 +1,4 @@
-"""The training loop of all embedded tasks: small networks, one thread, the data in one tensor."""
+"""The training loop of all embedded tasks: small networks, one thread."""
 
 from __future__ import annotations
 
@@ -8,62 +8,69 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from eafo.nn import Module
+from eafo.tasks.models import by_kind
 from eafo.tasks.protocol import DivergedError, Learned, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from eafo.activation import Activation
-    from eafo.tasks.data import DataSet
     from eafo.tasks.models import ActivationFactory
+    from eafo.tasks.problem import Problem
     from eafo.tasks.recipe import Recipe
 
-__all__ = ["train"]
+__all__ = ["train", "train_layers"]
 
 _OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 def train(
-    build: Callable[[ActivationFactory], nn.Module],
-    activation: Activation,
-    data: DataSet,
-    recipe: Recipe,
-    *,
-    seed: int,
-    epochs: int,
-    share: float,
+    problem: Problem, activation: Activation, recipe: Recipe, *, seed: int, epochs: int, share: float
 ) -> Outcome:
-    """Train a fresh network and score it on the test set after each epoch.
+    """Train a fresh network and score it after each epoch.
 
     The seed fixes the initialisation and, through a generator of its own, the order of the examples: different
     activations see the same ones. Other users of torch's global generator are not disturbed.
 
     Args:
-        build: makes the network around an activation factory.
-        activation: used at every place.
-        data: inputs and labels.
-        recipe: optimiser, learning rate, batch and weight decay.
+        problem: the network, the batches, the loss and the score.
+        activation: used at every place, as the problem has it there.
+        recipe: optimiser, learning rate and its course, weight decay.
         seed: from 0.
         epochs: at least 1.
-        share: the score is the mean test accuracy over the last ⌈share · epochs⌉ epochs.
+        share: the score is the mean over the last ⌈share · epochs⌉ epochs, at least the last.
 
     Raises:
         DivergedError: the loss left the finite numbers.
     """
+    return train_layers(
+        problem,
+        lambda kind="": Module(by_kind(activation, kind)),
+        recipe,
+        seed=seed,
+        epochs=epochs,
+        share=share,
+    )
+
+
+def train_layers(
+    problem: Problem, layer: ActivationFactory, recipe: Recipe, *, seed: int, epochs: int, share: float
+) -> Outcome:
+    """As `train`, with what stands at each place as it is made by ``layer``."""
     with _one_thread(), torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
-        model = build(lambda: Module(activation))
+        model = problem.build(layer)
         started = _learnable_values(model)
         # Made before the clock starts: a process's first optimiser loads a good part of torch.
         optimiser = _optimiser(model, recipe)
         start = time.perf_counter()
-        curve, losses, steps = _epochs(model, data, optimiser, seed=seed, batch=recipe.batch, epochs=epochs)
+        curve, losses, steps = _epochs(model, problem, optimiser, recipe, seed=seed, epochs=epochs)
         seconds = time.perf_counter() - start
     ended = _learnable_values(model)
-    counted = curve[-math.ceil(share * epochs) :]
+    counted = curve[-max(1, math.ceil(share * epochs)) :]
     return Outcome(
         seed=seed,
         score=sum(counted) / len(counted),
@@ -88,34 +95,47 @@ def _one_thread() -> Iterator[None]:
 
 def _epochs(
     model: nn.Module,
-    data: DataSet,
+    problem: Problem,
     optimiser: torch.optim.Optimizer,
+    recipe: Recipe,
     *,
     seed: int,
-    batch: int,
     epochs: int,
 ) -> tuple[list[float], list[float], int]:
-    inputs, labels = torch.from_numpy(data.train_inputs), torch.from_numpy(data.train_labels)
     order = torch.Generator().manual_seed(seed)
+    rates = [group["lr"] for group in optimiser.param_groups]
     curve: list[float] = []
     losses: list[float] = []
     steps = 0
     for epoch in range(epochs):
         model.train()
-        total = torch.zeros((), dtype=torch.float64)
-        batches = torch.randperm(len(inputs), generator=order).split(batch)
-        for chosen in batches:
-            loss = nn.functional.cross_entropy(model(inputs[chosen]), labels[chosen])
+        total, count = torch.zeros((), dtype=torch.float64), 0
+        for inputs, targets in problem.batches(order):
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate * recipe.factor(steps, epochs * problem.steps)
+            loss = problem.loss(model, inputs, targets)
             optimiser.zero_grad()
             loss.backward()
+            if recipe.clip is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             optimiser.step()
-            total += loss.detach() * len(chosen)
-        steps += len(batches)
-        losses.append(float(total) / len(inputs))
+            total += loss.detach() * len(inputs)
+            count += len(inputs)
+            steps += 1
+        losses.append(float(total) / count)
         if not math.isfinite(losses[-1]):
             raise DivergedError(f"the training loss must stay finite (epoch {epoch + 1})", losses[-1])
-        curve.append(_accuracy(model, data, epoch + 1))
+        curve.append(_score(model, problem, epoch + 1))
     return curve, losses, steps
+
+
+def _score(model: nn.Module, problem: Problem, epoch: int) -> float:
+    model.eval()
+    try:
+        with torch.no_grad():
+            return problem.score(model)
+    except DivergedError as error:
+        raise DivergedError(f"{error.rule} (epoch {epoch})", error.value) from error
 
 
 def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -129,18 +149,6 @@ def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return _OPTIMISERS[recipe.optimiser](
         [g for g in groups if g["params"]], lr=recipe.learning_rate, fused=True
     )
-
-
-def _accuracy(model: nn.Module, data: DataSet, epoch: int) -> float:
-    """Test accuracy in percent."""
-    model.eval()
-    with torch.no_grad():
-        logits: Tensor = model(torch.from_numpy(data.test_inputs))
-    # The last step of an epoch may be the one that diverges, and argmax would score its NaN as class 0.
-    if not torch.isfinite(logits).all():
-        raise DivergedError(f"the network's outputs must stay finite (epoch {epoch})", "NaN or infinity")
-    right = int((logits.argmax(1) == torch.from_numpy(data.test_labels)).sum())
-    return 100.0 * right / len(data.test_labels)
 
 
 def _learnable_values(model: nn.Module) -> dict[str, float]:

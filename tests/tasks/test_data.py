@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from eafo.errors import DataError
-from eafo.tasks import data
-from eafo.tasks.data import check_mnist, load_mnist, make_mnist1d
+from eafo.tasks import images
+from eafo.tasks.data import make_mnist1d
+from eafo.tasks.images import check_mnist, load_mnist
 
 needs_mnist = pytest.mark.skipif(not os.environ.get("EAFO_DATA"), reason="EAFO_DATA is not set")
 
@@ -109,7 +110,7 @@ def test_a_failed_fetch_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("EAFO_DATA", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path)
     # Nothing listens on the discard port of this machine.
-    monkeypatch.setattr(data, "_MIRRORS", ("http://127.0.0.1:9/",))
+    monkeypatch.setattr(images, "MNIST", dataclasses.replace(images.MNIST, mirrors=("http://127.0.0.1:9/",)))
     with pytest.raises(
         DataError, match=r"train-images-idx3-ubyte\.gz could not be \(.*set EAFO_DATA=DIR"
     ) as caught:
@@ -124,17 +125,20 @@ def test_fetched_files_are_read_from_the_cache(tmp_path: Path, monkeypatch: pyte
     cache.mkdir(parents=True)
     source = Path(os.environ["EAFO_DATA"]) / "mnist"
     files = []
-    for file in data._FILES:
+    for file in images.MNIST.files:
         # The zipped files' own hashes: the same content can be zipped in many ways.
         zipped = gzip.compress(content(source, file.name), 1, mtime=0)
         (cache / f"{file.name}.gz").write_bytes(zipped)
         files.append(
             dataclasses.replace(file, zipped_md5=hashlib.md5(zipped, usedforsecurity=False).hexdigest())
         )
-    monkeypatch.setattr(data, "_FILES", tuple(files))
+    one, two, three, four = files
+    patched = dataclasses.replace(
+        images.MNIST, files=(one, two, three, four), mirrors=("http://127.0.0.1:9/",)
+    )
+    monkeypatch.setattr(images, "MNIST", patched)
     monkeypatch.delenv("EAFO_DATA")
     monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path)
-    monkeypatch.setattr(data, "_MIRRORS", ("http://127.0.0.1:9/",))
     check_mnist()
     (cache / "t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz could not be"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -14,8 +15,11 @@ import torch
 
 import eafo
 from eafo import tasks
-from eafo.errors import InputError
-from eafo.tasks import DivergedError, Outcome, Task
+from eafo.errors import DataError, InputError
+from eafo.nn import Module
+from eafo.tasks import DivergedError, Outcome, Task, ood, text
+from eafo.tasks.models import LeNet, by_kind
+from eafo.tasks.recipe import Recipe
 
 SEED = 3
 
@@ -23,7 +27,20 @@ SEED = 3
 def task(name: str) -> Task:
     if name.startswith("mnist-") and not os.environ.get("EAFO_DATA"):
         pytest.skip("EAFO_DATA is not set")
+    if name == "fashion-mnist":
+        try:
+            tasks.get(name).prepare()
+        except DataError as error:
+            pytest.skip(str(error))
     return tasks.get(name)
+
+
+#: The range of a score, and a loss that is no worse than guessing.
+RANGES = {
+    "ood": (-3.0, 6.0, 1.5),
+    "char-lm": (-9.0, 0.0, math.log(256)),
+    "char-lm-gated": (-9.0, 0.0, math.log(256)),
+}
 
 
 @pytest.mark.parametrize("name", tasks.names())
@@ -37,8 +54,10 @@ def test_contract(name: str) -> None:
     outcome = found.run(eafo.get("crrelu"), SEED, found.epochs["tiny"])
     epochs = found.epochs["tiny"]
     assert len(outcome.curve) == len(outcome.loss) == epochs
-    assert all(0 <= a <= 100 for a in outcome.curve)
-    assert outcome.loss[0] < 1.05 * math.log(10)  # no worse than guessing among ten classes
+    low, high, guessing = RANGES.get(name, (0.0, 100.0, math.log(10)))
+    assert all(low <= a <= high for a in outcome.curve)
+    assert outcome.loss[0] < 1.05 * guessing
+    assert outcome.steps > 0
     assert outcome.seconds > 0
     assert outcome.seed == SEED
     assert {entry.parameter.rsplit(".")[-1] for entry in outcome.learned} == {"epsilon"}
@@ -99,7 +118,7 @@ print(json.dumps(outcome))
 """
 
 
-@pytest.mark.parametrize("name", ["mnist1d", "mnist-mlp"])
+@pytest.mark.parametrize("name", ["mnist1d", "mnist-mlp", "ood", "char-lm", "mnist-lenet"])
 def test_two_processes_give_the_same_outcome_bit_for_bit(name: str) -> None:
     task(name)
     command = [sys.executable, "-c", _SCRIPT, name]
@@ -130,7 +149,13 @@ def test_weight_decay_spares_the_parameters_of_activations() -> None:
 
 def test_the_models_have_the_published_sizes() -> None:
     # 5,210 weights for ConvBase (greydanus/mnist1d); 784·128 + 128 + 128·64 + 64 + 64·10 + 10 for the MLP.
-    for name, size in (("mnist1d", 5210), ("mnist1d-mlp", 15210), ("mnist-mlp", 109386)):
+    # LeNet: 156 + 2,416 + 48,120 in convolutions, 10,164 + 7,140 + 850 in dense layers.
+    for name, size in (
+        ("mnist1d", 5210),
+        ("mnist1d-mlp", 15210),
+        ("mnist-mlp", 109386),
+        ("mnist-lenet", 68846),
+    ):
         found = tasks.get(name)
         assert isinstance(found, tasks.mnist.Classification)
         assert sum(p.numel() for p in found.model(torch.nn.ReLU).parameters()) == size
@@ -154,7 +179,7 @@ def test_wrong_numbers_are_refused(seed: int, epochs: int, message: str) -> None
     [
         (
             "mnist",
-            "a task must be one of mnist-mlp, mnist1d, mnist1d-mlp or module:object, but got 'mnist'; did you mean",
+            "or module:object, but got 'mnist'; did you mean",
         ),
         (
             "nosuch.module:Task",
@@ -184,3 +209,98 @@ def test_an_outcome_refuses_what_is_no_score() -> None:
         Outcome(0, math.nan)
     with pytest.raises(InputError, match="an outcome must be what to_dict wrote"):
         Outcome.from_dict({"seed": 0})
+
+
+def test_sinerelu_waves_ten_times_as_high_in_dense_layers() -> None:
+    model = LeNet(lambda kind: Module(by_kind(eafo.get("sinerelu"), kind)))
+    assert [layer.epsilon for layer in model.activations] == [0.0025] * 3 + [0.025] * 2
+    assert by_kind(eafo.get("relu"), "dense") == eafo.get("relu")
+    searched = by_kind(eafo.get("sinerelu").with_parameters(epsilon=0.01), "dense")
+    assert searched.defaults == {"epsilon": 0.1}
+
+
+def test_the_dropout_of_lenet_is_for_training_alone() -> None:
+    model = LeNet(lambda _: torch.nn.ReLU())
+    assert [d.p for d in model.dropouts] == [0.0, 0.2, 0.3, 0.4, 0.5]
+    x = torch.randn(4, 784)
+    model.eval()
+    assert torch.equal(model(x), model(x))
+    model.train()
+    assert not torch.equal(model(x), model(x))
+
+
+def test_extrapolation_is_scored_outside_and_trained_inside() -> None:
+    for variables, function in ood.OOD.functions.values():
+        given = ood.problem(variables, function)
+        assert given.inputs.shape == given.outside.shape == (2048, variables)
+        assert given.inputs.abs().max() <= 1
+        assert (given.outside.abs().amax(1) > 1).all()
+        assert given.outside.abs().max() <= 1.5
+        assert abs(given.targets.mean()) < 1e-5
+        assert given.targets.std() == pytest.approx(1, abs=1e-4)
+
+        def known(x: torch.Tensor, function=function, variables=variables) -> torch.Tensor:
+            raw = ood.problem.__wrapped__(variables, lambda x: x[:, 0])
+            inside = function(raw.inputs)
+            return ((function(x) - inside.mean()) / inside.std())[:, None]
+
+        assert given.score(known) > 4
+        assert given.score(
+            lambda x, given=given: given.outside_targets.mean() + 0 * x[:, :1]
+        ) == pytest.approx(0, abs=1e-3)
+
+
+def test_extrapolation_is_learned() -> None:
+    outcome = tasks.get("ood").run(eafo.get("gelu"), 0, 20)
+    assert outcome.loss[-1] < 0.1 * outcome.loss[0]
+    assert outcome.score > outcome.curve[0]
+    assert outcome.steps == 3 * 20 * 32
+
+
+def test_a_language_model_learns_and_knows_no_future() -> None:
+    first, last = (tasks.get("char-lm").run(eafo.get("gelu"), 0, epochs).score for epochs in (1, 4))
+    assert -8 < first < last - 0.2
+    for gated in (False, True):
+        model = text.problem(gated).build(lambda _: Module("gelu")).eval()
+        x = torch.randint(256, (2, 64), generator=torch.Generator().manual_seed(0))
+        y = x.clone()
+        y[:, 40:] = 7
+        torch.testing.assert_close(model(x)[:, :40], model(y)[:, :40])
+        assert not torch.allclose(model(x)[:, 40], model(y)[:, 40])
+
+
+def test_gated_layers_have_as_many_weights_and_use_the_gate() -> None:
+    sizes = [
+        sum(p.numel() for p in text.problem(gated).build(lambda _: Module("gelu")).parameters())
+        for gated in (False, True)
+    ]
+    assert abs(sizes[1] / sizes[0] - 1) < 0.01
+
+
+def test_bits_per_byte_of_a_model_that_knows_nothing_are_eight() -> None:
+    assert text.problem(False).score(lambda x: torch.zeros(*x.shape, 256)) == pytest.approx(-8)
+
+
+def test_a_text_of_ones_own_is_read_and_a_short_one_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("EAFO_DATA", str(tmp_path))
+    (tmp_path / "text").mkdir()
+    file = tmp_path / "text" / "mine.txt"
+    read = text.read_text.__wrapped__
+    assert "the source of Python" in read().source
+    file.write_bytes(b"so it goes, " * 10_000)
+    assert read().source.startswith("mine.txt, 120,000 bytes, SHA-256 ")
+    file.write_bytes(b"too short")
+    with pytest.raises(
+        DataError, match=r"mine.txt must hold at least 100000 bytes, but got 9; put a longer text there"
+    ):
+        read()
+
+
+def test_the_learning_rate_falls_along_a_cosine_after_a_warm_up() -> None:
+    recipe = Recipe("adam", 1e-3, 1, schedule="cosine", warmup=0.25)
+    factors = [recipe.factor(step, 100) for step in range(101)]
+    assert factors[0] == pytest.approx(0.04)
+    assert max(factors) == factors[24] == factors[25] == 1.0
+    assert all(a > b for a, b in itertools.pairwise(factors[25:]))
+    assert factors[-1] == pytest.approx(0.1)
+    assert Recipe("adam", 1e-3, 1).factor(50, 100) == 1.0
