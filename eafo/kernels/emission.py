@@ -6,21 +6,21 @@ from eafo import formula
 from eafo.activation import Activation
 from eafo.catalog import ActivationLike, get
 from eafo.errors import InputError
-from eafo.kernels.backends import Backend, aten, cpp, cuda
+from eafo.kernels.backends import Backend, aten, cpp, cuda, triton
 from eafo.kernels.lower import Scalar
 from eafo.kernels.program import Precision
 
 __all__ = ["emit", "suffix", "targets"]
 
 
-_TARGETS: dict[str, Backend] = {"aten": aten, "cpp": cpp, "cuda": cuda}
+_TARGETS: dict[str, Backend] = {"aten": aten, "cpp": cpp, "cuda": cuda, "triton": triton}
 
 
 def targets() -> tuple[str, ...]:
     """Give the languages that `emit` writes.
 
     >>> targets()
-    ('aten', 'cpp', 'cuda')
+    ('aten', 'cpp', 'cuda', 'triton')
     """
     return tuple(_TARGETS)
 
@@ -39,8 +39,8 @@ def emit(activation: ActivationLike, target: str = "cuda", precision: str = "fas
 
     Args:
         activation: any text form, a SymPy expression or an `Activation`.
-        target: ``aten``, ``cpp`` or ``cuda``.
-        precision: ``fast``, or for ``cpp`` and ``cuda`` ``exact``, as in `eafo.kernels.compile_kernel`.
+        target: ``aten``, ``cpp``, ``cuda`` or ``triton``.
+        precision: ``fast`` or ``exact``, as in `eafo.kernels.compile_kernel`.
 
     Raises:
         InputError: no such activation or target, or a precision that the target is not written in.

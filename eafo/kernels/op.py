@@ -19,13 +19,14 @@ from eafo.kernels.launch.aten import AtenRunner
 from eafo.kernels.launch.cpp import CppRunner
 from eafo.kernels.launch.cuda import CudaRunner
 from eafo.kernels.launch.layout import are_single
+from eafo.kernels.launch.triton import TritonRunner
 from eafo.kernels.lower import Scalar
 from eafo.laws import LawLike
 
 __all__ = ["BACKENDS", "PRECISIONS", "Kernel", "compile_kernel"]
 
 #: What `compile_kernel` accepts as a backend.
-BACKENDS = ("auto", "aten", "cpp", "cuda")
+BACKENDS = ("auto", "aten", "cpp", "cuda", "triton")
 #: What it accepts as a precision.
 PRECISIONS = ("fast", "exact")
 #: What it accepts to be saved for backward.
@@ -48,10 +49,12 @@ class _Computation:
         """The fastest runner that serves this call; torch.compile sees plain operations, to fuse them."""
         if self.backend == "aten" or torch.compiler.is_compiling():
             return self.aten
-        if CppRunner.serves(x, values, *others) and self.backend != "cuda":
+        if self.backend in ("auto", "cpp") and CppRunner.serves(x, values, *others):
             return self.cpp or self.aten
-        if CudaRunner.serves(x, values, *others) and self.backend != "cpp":
+        if self.backend in ("auto", "cuda") and CudaRunner.serves(x, values, *others):
             return self._on_gpu(x.device)
+        if self.backend in ("auto", "triton") and TritonRunner.serves(x, values, *others):
+            return self.triton or self.aten
         return self.aten
 
     @functools.cached_property
@@ -74,6 +77,16 @@ class _Computation:
             if self.backend == "cuda":
                 raise
             warn_once(f"on the GPU kernels run by plain torch operations: {error}")
+            return None
+
+    @functools.cached_property
+    def triton(self) -> TritonRunner | None:
+        """The Triton runner; None where Triton is missing, or nothing can be kept."""
+        try:
+            return TritonRunner(self.scalar, self.exact)
+        except (MissingDependencyError, BuildError):
+            if self.backend == "triton":
+                raise
             return None
 
     def _on_gpu(self, device: torch.device) -> Runner:
@@ -532,8 +545,9 @@ def compile_kernel(
     Args:
         activation: any text form, a SymPy expression or an `Activation`.
         backend: ``aten``, plain torch operations; ``cpp``, a compiled loop on the CPU; ``cuda``, a compiled kernel on an
-            NVIDIA GPU (``eafo[cuda]``); or ``auto``, the fastest that serves each call. What ``cpp`` and ``cuda`` do
-            not serve (other devices, parameters that differ along several dimensions) goes through ``aten``.
+            NVIDIA GPU (``eafo[cuda]``); ``triton``, on the GPUs that Triton serves (``eafo[triton]``); or ``auto``, the fastest
+            that serves each call. What they do not serve (other devices, parameters that differ along several dimensions, by
+            ``triton`` a value a channel) goes through ``aten``.
         precision: ``fast`` computes float32 in float32; by ``cpp`` f and f′ of every activation of the catalog are then
             within 8 ULP, near a root of the largest term of the sum, and where they are below 2⁻¹¹⁰ within 2⁻¹²⁶.
             ``exact`` computes float32 in float64 and rounds once: within 1 ULP. By both, half precisions are within
@@ -548,7 +562,7 @@ def compile_kernel(
         InputError: no such activation, backend, precision, law or thing to save; a code for an activation with learnable
             parameters.
         BuildError: on a call, where ``cpp`` was named and there is no compiler or no cache to trust.
-        MissingDependencyError: on a call, where ``cuda`` was named and ``eafo[cuda]`` is missing.
+        MissingDependencyError: on a call, where ``cuda`` or ``triton`` was named and is not installed.
     """
     if backend not in BACKENDS:
         raise InputError(f"the backends are: {', '.join(BACKENDS)}", backend)

@@ -44,7 +44,7 @@ def test_the_header_says_what_it_is():
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_gets_out_of_its_comment(name, target):
     act = Activation(name, 2 * X, provenance=Provenance(source=f"{name}\n#include <evil>\n"))
-    comment = "#" if target == "aten" else "//"
+    comment = "#" if target in ("aten", "triton") else "//"
     plain = emit(Activation("plain", 2 * X), target)
     body = plain.split("\n\n", 1)[1]
     text = emit(act, target)
@@ -91,12 +91,12 @@ def test_emitting_loads_no_torch():
 
 
 def test_targets_and_their_suffixes():
-    assert targets() == ("aten", "cpp", "cuda")
-    assert [suffix(t) for t in targets()] == ["py", "cpp", "cu"]
+    assert targets() == ("aten", "cpp", "cuda", "triton")
+    assert [suffix(t) for t in targets()] == ["py", "cpp", "cu", "py"]
 
 
 def test_an_unknown_target_is_refused():
-    with pytest.raises(InputError, match="the targets are: aten, cpp, cuda, but got 'metal'"):
+    with pytest.raises(InputError, match="the targets are: aten, cpp, cuda, triton, but got 'metal'"):
         emit("relu", "metal")
 
 
