@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eafo.errors import InputError
 from eafo.tasks.protocol import BUDGETS, DivergedError, Learned, Outcome, Task
 
-__all__ = ["BUDGETS", "DivergedError", "Learned", "Outcome", "Task", "get", "names"]
+if TYPE_CHECKING:
+    from torch import nn
+
+    from eafo.catalog import ActivationLike
+
+__all__ = ["BUDGETS", "DivergedError", "Learned", "Outcome", "Task", "build_model", "get", "names"]
 
 _EMBEDDED = {
     "char-lm": "eafo.tasks.text:CHAR_LM",
@@ -75,3 +80,14 @@ def _import(path: str) -> Task:
     if not isinstance(task, Task):
         raise InputError("a task must have name, description, epochs, prepare and run", path)
     return task
+
+
+def build_model(name: str, data: str, activation: ActivationLike) -> nn.Module:
+    """Build a vision transformer around an activation; see `eafo.tasks.vision.build_model`.
+
+    Raises:
+        InputError: no such model, data set or activation.
+    """
+    from eafo.tasks import vision  # noqa: PLC0415 - loads torch
+
+    return vision.build_model(name, data, activation)
