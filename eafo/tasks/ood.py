@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["OOD", "Extrapolation", "harmonic", "momentum", "polynomial"]
 
 _POINTS = 2048
-_RECIPE = Recipe("adam", learning_rate=3e-3, batch=64, schedule="cosine")
+RECIPE = Recipe("adam", learning_rate=3e-3, batch=64, schedule="cosine")
 _SHARE = 0.1
 
 
@@ -96,7 +96,7 @@ class Extrapolation:
         from eafo.tasks.train import train  # noqa: PLC0415 - torch is loaded only where a training runs
 
         found = {
-            name: train(problem(*given), activation, _RECIPE, seed=seed, epochs=epochs, share=_SHARE)
+            name: train(problem(*given), activation, RECIPE, seed=seed, epochs=epochs, share=_SHARE)
             for name, given in self.functions.items()
         }
         outcomes = tuple(found.values())
@@ -134,7 +134,7 @@ def problem(variables: int, function: Callable[[Tensor], Tensor]) -> Values:
     mean, deviation = targets.mean(), targets.std()
     model = functools.partial(_perceptron, variables)
     return Values(
-        model, inside, (targets - mean) / deviation, outside, (beyond - mean) / deviation, _RECIPE.batch
+        model, inside, (targets - mean) / deviation, outside, (beyond - mean) / deviation, RECIPE.batch
     )
 
 

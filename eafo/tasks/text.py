@@ -33,7 +33,7 @@ _BATCH, _STEPS = 32, 50
 _LEAST, _MOST = 100_000, 4_000_000
 #: The last so many bytes, at most a tenth, are held out.
 _HELD_OUT = 65_537
-_RECIPE = Recipe(
+RECIPE = Recipe(
     "adamw", learning_rate=3e-3, batch=_BATCH, weight_decay=0.01, schedule="cosine", warmup=0.05, clip=1.0
 )
 
@@ -126,7 +126,7 @@ class LanguageModel:
         check_run(seed, epochs)
         from eafo.tasks.train import train  # noqa: PLC0415 - torch is loaded only where a training runs
 
-        return train(problem(self.gated), activation, _RECIPE, seed=seed, epochs=epochs, share=0.0)
+        return train(problem(self.gated), activation, RECIPE, seed=seed, epochs=epochs, share=0.0)
 
 
 @functools.cache

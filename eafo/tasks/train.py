@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from eafo.tasks.problem import Problem
     from eafo.tasks.recipe import Recipe
 
-__all__ = ["train", "train_layers"]
+__all__ = ["optimiser_of", "train", "train_layers"]
 
 _OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -65,7 +65,7 @@ def train_layers(
         model = problem.build(layer)
         started = _learnable_values(model)
         # Made before the clock starts: a process's first optimiser loads a good part of torch.
-        optimiser = _optimiser(model, recipe)
+        optimiser = optimiser_of(model, recipe)
         start = time.perf_counter()
         curve, losses, steps = _epochs(model, problem, optimiser, recipe, seed=seed, epochs=epochs)
         seconds = time.perf_counter() - start
@@ -138,7 +138,8 @@ def _score(model: nn.Module, problem: Problem, epoch: int) -> float:
         raise DivergedError(f"{error.rule} (epoch {epoch})", error.value) from error
 
 
-def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def optimiser_of(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimiser of a recipe, without weight decay for the activations' own parameters."""
     own = {id(p) for m in model.modules() if isinstance(m, Module) for p in m.parameters()}
     groups = [
         {"params": [p for p in model.parameters() if id(p) not in own], "weight_decay": recipe.weight_decay},

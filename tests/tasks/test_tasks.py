@@ -138,10 +138,10 @@ def test_weight_decay_spares_the_parameters_of_activations() -> None:
     found = tasks.get("mnist-mlp")
     assert isinstance(found, tasks.mnist.Classification)
     from eafo.nn import Module
-    from eafo.tasks.train import _optimiser
+    from eafo.tasks.train import optimiser_of
 
     model = found.model(lambda: Module("crrelu"))
-    weights, own = _optimiser(model, found.recipe).param_groups
+    weights, own = optimiser_of(model, found.recipe).param_groups
     assert (weights["weight_decay"], own["weight_decay"]) == (1e-4, 0.0)
     assert len(own["params"]) == 2
     assert len(weights["params"]) + 2 == len(list(model.parameters()))
