@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eafo.kernels import op
+from eafo.kernels.computation import computation
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -19,6 +19,6 @@ def kernel_cache(pytestconfig):
 @pytest.fixture
 def no_kernels_kept():
     """Runners are kept for a process; a test of building starts without any, and leaves none."""
-    op._computation.cache_clear()
+    computation.cache_clear()
     yield
-    op._computation.cache_clear()
+    computation.cache_clear()

@@ -7,7 +7,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from eafo.errors import BuildError
-from eafo.kernels import build, compile_kernel, op
+from eafo.kernels import build, compile_kernel, computation
 from eafo.kernels.launch import Constants
 from eafo.kernels.launch.cpp import CppRunner
 from eafo.kernels.launch.cuda import CudaRunner
@@ -118,7 +118,7 @@ def test_a_gpu_that_the_compiler_refuses_is_served_by_plain_operations(monkeypat
     monkeypatch.setattr(CudaRunner, "serves", lambda *_: True)
     monkeypatch.setattr(CudaRunner, "load", refuse)
     warned = []
-    monkeypatch.setattr(op, "warn_once", warned.append)
+    monkeypatch.setattr(computation, "warn_once", warned.append)
     kernel, x = compile_kernel("silu"), torch.ones(3, dtype=torch.float16)
     assert [kernel.served_by(x) for _ in range(2)] == ["aten", "aten"]
     assert len(warned) == 1

@@ -6,7 +6,7 @@ To add a backend:
    ``source``; put longer text in ``templates/NAME.j2``;
 2. name it in `eafo.kernels.emission`, which adds the header comment;
 3. write ``eafo/kernels/launch/NAME.py``: a `Runner` that computes forward and backward on tensors;
-4. name it in `eafo.kernels.op`, which asks it what devices and types it serves;
+4. name it in `eafo.kernels.computation`, which asks it what devices and types it serves;
 5. the contract tests of ``tests/kernels`` then run over it: every catalog activation against the oracle, against
    torch, through gradcheck, and every operation through the battery.
 """
