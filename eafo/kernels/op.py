@@ -58,7 +58,7 @@ class Kernel:
     def gated(
         self, x: torch.Tensor, gate: torch.Tensor, /, **parameters: float | torch.Tensor
     ) -> torch.Tensor:
-        """f(x; θ) times a gate, as in SwiGLU: on the CPU one pass forward and one backward.
+        """f(x; θ) times a gate, as in SwiGLU: by ``cpp`` and ``cuda`` one pass forward and one backward.
 
         Args:
             x: a floating-point tensor.
@@ -77,7 +77,7 @@ class Kernel:
     def biased(
         self, x: torch.Tensor, bias: torch.Tensor, /, **parameters: float | torch.Tensor
     ) -> torch.Tensor:
-        """f(x + bias; θ), as after a linear layer: on the CPU one pass forward, and one backward with the bias' gradient.
+        """f(x + bias; θ), as after a linear layer: by ``cpp`` and ``cuda`` one pass each way, the bias' gradient too.
 
         Args:
             x: a floating-point tensor.

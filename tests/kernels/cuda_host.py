@@ -38,8 +38,9 @@ def on_host(source):
 class HostModule(launching._Module):
     """A module whose launches run on the host."""
 
-    def tickets(self):
+    def tickets(self, count=1):
         """The counters, which every launch must leave at 0."""
+        assert count <= launching._TICKETS
         if not hasattr(self, "_counters"):
             object.__setattr__(self, "_counters", torch.zeros(launching._TICKETS, dtype=torch.int32))
         assert not self._counters.any()

@@ -26,7 +26,7 @@ _SUFFIX = {
 }
 _BLOCKS_PER_PROCESSOR = 8
 _PACK_BYTES = 16
-#: As many groups of channels have a counter of their own.
+#: So many counters are kept a stream.
 _TICKETS = 4096
 
 
@@ -200,7 +200,7 @@ class CudaRunner:
         sums: tuple[torch.Tensor | int, ...] = ()
         if direction == "backward":
             slots = torch.empty(grid.slots * learnable, dtype=torch.float64, device=x.device)
-            sums = totals, slots, module.tickets()
+            sums = totals, slots, module.tickets(grid.groups)
         name = f"eafo_{direction}_{grid.kind}"
         module.launch(name, x, grid.blocks, *tensors, *sums, *grid.arguments, *rows)
         return totals
@@ -214,12 +214,14 @@ class _Grid:
         kind: ``rows`` or ``planes``, the end of the kernel's name.
         blocks: how many.
         slots: sums a learnable parameter.
+        groups: of blocks that wait for each other's sums.
         arguments: what the kernel takes.
     """
 
     kind: str
     blocks: int
     slots: int
+    groups: int
     arguments: tuple[int, ...]
 
     @classmethod
@@ -231,19 +233,19 @@ class _Grid:
             # Few planes are cut, so that every processor has work; a piece holds some packs for every thread.
             pieces = max(1, min(-(-most // planes), layout.inner // (16 * cuda.THREADS)))
             units = planes * pieces
-            return cls("planes", min(units, most), units, (planes, layout.channels, layout.inner, pieces))
+            return cls("planes", min(units, most), units, 1, (planes, layout.channels, layout.inner, pieces))
         width = _PACK_BYTES // tensors[0].element_size()
         starts = {t.data_ptr() % _PACK_BYTES for t in tensors}
         wide = layout.channels % width == 0 and starts == {0}
         packs = layout.channels // width if wide else layout.channels
         lanes = min(cuda.THREADS, 1 << (packs - 1).bit_length())
         groups = -(-packs // lanes)
-        # Wider groups where there would be more than there are tickets.
         ranks = max(1, min(-(-layout.outer // (2 * cuda.THREADS // lanes)), most // groups))
         return cls(
             "rows",
             groups * ranks,
             ranks * layout.channels,
+            groups,
             (layout.outer, layout.channels, groups, lanes, int(wide)),
         )
 
@@ -275,13 +277,12 @@ class _Module:
         """How a launch with a value a channel is cut."""
         return _Grid.of(layout, tensors, self.processors)
 
-    def tickets(self) -> torch.Tensor:
+    def tickets(self, count: int = 1) -> torch.Tensor:
         """The counters by which launches know their last blocks; some a stream, for launches on two may overlap."""
-        stream = torch.cuda.current_stream(self.index).cuda_stream
-        if may_be_kept(torch.device("cuda", self.index)):
-            return _tickets(self.index, stream)
+        if count <= _TICKETS and may_be_kept(torch.device("cuda", self.index)):
+            return _tickets(self.index, torch.cuda.current_stream(self.index).cuda_stream)
         # A graph zeroes counters of its own at every replay, on whichever stream that is.
-        return _tickets.__wrapped__(self.index, stream)
+        return torch.zeros(count, dtype=torch.int32, device=f"cuda:{self.index}")
 
     def launch(self, name: str, x: torch.Tensor, blocks: int, *arguments: torch.Tensor | int) -> None:
         """Launch the kernel for the type of x on torch's current stream."""
