@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import functools
 import importlib.metadata
 import itertools
 import math
@@ -13,17 +12,25 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 import torch
 
-from eafo.activation import Activation
 from eafo.catalog import ActivationLike, get
 from eafo.errors import InputError
-from eafo.kernels.memory import kept, pages_kept, peak
-from eafo.kernels.op import compile_kernel
-from eafo.kernels.peers import as_written, native
+from eafo.kernels.memory import pages_kept, peak
+from eafo.kernels.variants import (
+    CHANNELS,
+    FORMS,
+    VARIANTS,
+    Case,
+    Replay,
+    calls,
+    errors,
+    inputs,
+    kept_by,
+)
 
 __all__ = [
     "COMPARED",
@@ -37,40 +44,18 @@ __all__ = [
     "environment",
     "write_csv",
 ]
-
-#: What is compared, in the order in which a round runs it.
-VARIANTS = (
-    "copy", "eager", "native", "compile", "compile-fast-math", "compile-max-autotune", "eafo", "exact", "code",
-)  # fmt: skip
 #: Those that are compared where nothing else is asked for.
 COMPARED = ("copy", "eager", "native", "compile", "eafo")
-_COMPILERS: dict[str, dict[str, Any]] = {
-    "compile": {},
-    "compile-fast-math": {"options": {"use_fast_math": True}},
-    "compile-max-autotune": {"mode": "max-autotune-no-cudagraphs"},
-}
-#: What is computed: f(x); f(x) b with a second tensor b; or f(x + b) with a value a channel.
-FORMS = ("plain", "gated", "bias")
 #: What is timed: f alone, without a graph; or f and the gradients of x and the learnable parameters.
 PASSES = ("forward", "forward+backward")
 #: How the learnable parameters are given: as numbers, as one tensor each, or as a tensor of a value a channel.
 PARAMETERS = ("none", "scalar", "channel")
 DTYPES = {t: getattr(torch, t) for t in ("float64", "float32", "bfloat16", "float16")}
 
-_CHANNELS = 256
-_SMALLEST_ELEMENTS, _LARGEST_ELEMENTS = _CHANNELS, 2**31
-#: Tensors that must move: x and y; x, the gradient and dx once more; the same for b, whose gradient is one more.
-_TENSORS = {
-    "plain": {"forward": 2, "forward+backward": 5},
-    "gated": {"forward": 3, "forward+backward": 8},
-}
+_SMALLEST_ELEMENTS, _LARGEST_ELEMENTS = CHANNELS, 2**31
 #: A block of calls is timed as one, so that the clock's resolution does not matter.
 _BLOCK_SECONDS = 2e-3
 _MOST_CALLS = 1000
-_ERROR_POINTS = 4096
-#: On a GPU the inputs rotate over at least this much memory, past its cache.
-_ROTATED_BYTES = 2**28
-_MOST_COPIES = 64
 
 
 @dataclass(frozen=True)
@@ -120,43 +105,6 @@ class Measurement:
     peak_bytes: int
     value_error: float
     slope_error: float
-
-
-@dataclass(frozen=True)
-class _Case:
-    """What every variant of a comparison shares."""
-
-    activation: Activation
-    dtype: torch.dtype
-    elements: int
-    direction: str
-    parameters: str
-    form: str
-    replayed: bool
-    device: torch.device
-
-    @property
-    def tensors(self) -> int:
-        """How many as large as x must move."""
-        return _TENSORS["gated" if self.form == "gated" else "plain"][self.direction]
-
-    @property
-    def useful_bytes(self) -> int:
-        return self.tensors * self.elements * self.dtype.itemsize
-
-    @property
-    def backward(self) -> bool:
-        return self.direction != "forward"
-
-    def values(self) -> list[torch.Tensor]:
-        """The parameters as tensors; those that are learned require a gradient."""
-        made = []
-        for parameter in self.activation.parameters:
-            learned = parameter.learnable and self.parameters != "none"
-            shape = (_CHANNELS,) if learned and self.parameters == "channel" else ()
-            value = torch.full(shape, parameter.default, dtype=self.dtype, device=self.device)
-            made.append(value.requires_grad_(learned and self.backward))
-        return made
 
 
 def bench(
@@ -215,14 +163,14 @@ def bench(
         with pages_kept():
             for activation, dtype, elements, direction in itertools.product(found, dtypes, sizes, passes):
                 given = parameters if activation.learnable else "none"
-                case = _Case(
+                case = Case(
                     activation, DTYPES[dtype], elements, direction, given, form, replay, torch.device(device)
                 )
                 measured = _measure(case, variants, threads, rounds, progress)
                 results += measured
                 progress(_told(measured))
     finally:
-        _inputs.cache_clear()
+        inputs.cache_clear()
         torch.set_num_threads(before)
     return results
 
@@ -251,9 +199,9 @@ def _check(
             if one not in known:
                 raise InputError(f"the {what} of a benchmark are: {', '.join(known)}", one)
     for size in sizes:
-        if size % _CHANNELS or not _SMALLEST_ELEMENTS <= size <= _LARGEST_ELEMENTS:
+        if size % CHANNELS or not _SMALLEST_ELEMENTS <= size <= _LARGEST_ELEMENTS:
             raise InputError(
-                f"a size must be a multiple of {_CHANNELS} from {_SMALLEST_ELEMENTS} to 2^31", size
+                f"a size must be a multiple of {CHANNELS} from {_SMALLEST_ELEMENTS} to 2^31", size
             )
     if rounds < 3:
         raise InputError("the number of rounds must be at least 3", rounds)
@@ -264,183 +212,28 @@ def _check(
 
 
 def _measure(
-    case: _Case, variants: Sequence[str], threads: int, rounds: int, progress: Callable[[str], None]
+    case: Case, variants: Sequence[str], threads: int, rounds: int, progress: Callable[[str], None]
 ) -> list[Measurement]:
-    calls = _calls(case, variants, progress)
-    timed = {name: _Replay(call) if case.replayed else call for name, call in calls.items()}
+    ready = calls(case, variants, progress)
+    timed = {name: Replay(call) if case.replayed else call for name, call in ready.items()}
     blocks = {name: _block_length(call, case.device) for name, call in timed.items()}
-    times: dict[str, list[float]] = {name: [] for name in calls}
+    times: dict[str, list[float]] = {name: [] for name in ready}
     for _ in range(rounds):
         for name, call in timed.items():
             times[name].append(_timed(call, blocks[name], case.device) / call.calls)
-    memory = {name: (_kept(call), peak(call, case.device)) for name, call in calls.items()}
+    memory = {name: (kept_by(call), peak(call, case.device)) for name, call in ready.items()}
     copy = float(np.median(times["copy"]))
     made = []
-    for name, call in calls.items():
+    for name, call in ready.items():
         low, middle, high = (float(q) for q in np.quantile(times[name], (0.25, 0.5, 0.75)))
         made.append(
             Measurement(
                 case.activation.name, _device_name(case.device), str(case.dtype).removeprefix("torch."), case.elements,
                 case.direction, case.parameters, case.form, case.replayed, name, threads, middle, low, high, case.useful_bytes / middle / 1e9,
-                copy / middle, *memory[name], *_errors(case, call, name),
+                copy / middle, *memory[name], *errors(case, call, name),
             )
         )  # fmt: skip
     return made
-
-
-class _Call:
-    """One variant, ready to run: inputs made once, rotated on a GPU past its cache."""
-
-    calls = 1
-
-    def __init__(self, case: _Case, function: Callable[..., torch.Tensor]) -> None:
-        self.case, self.function = case, function
-        self.values = case.values()
-        self.learned = [v for v in self.values if v.requires_grad]
-        self.inputs = _inputs(case)
-        self._turn = itertools.cycle(self.inputs)
-
-    def __call__(self) -> None:
-        x, grad, *others = next(self._turn)
-        if not self.case.backward:
-            with torch.no_grad():
-                self.function(x, *others, *self.values)
-            return
-        y = self.function(x, *others, *self.values)
-        torch.autograd.grad(y, [x, *others, *self.learned], grad)
-
-
-class _Copy(_Call):
-    """As many bytes as the case must move, moved by torch's own copy."""
-
-    def __call__(self) -> None:
-        x, grad, *_ = next(self._turn)
-        whole, odd = divmod(self.case.tensors, 2)
-        sources = [*itertools.islice(itertools.cycle((x, grad)), whole)]
-        if odd:
-            sources.append(grad.view(-1)[: x.numel() // 2])
-        with torch.no_grad():
-            for source in sources:
-                torch.empty_like(source).copy_(source)
-
-
-class _Replay:
-    """A CUDA graph of one call on each of the inputs."""
-
-    def __init__(self, call: _Call) -> None:
-        self.calls = len(call.inputs)
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            call()
-        torch.cuda.current_stream().wait_stream(side)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            for _ in range(self.calls):
-                call()
-
-    def __call__(self) -> None:
-        self._graph.replay()
-
-
-def _kept(call: _Call) -> int:
-    return kept(call) if call.case.backward and not isinstance(call, _Copy) else 0
-
-
-@functools.lru_cache(maxsize=1)
-def _inputs(case: _Case) -> list[tuple[torch.Tensor, ...]]:
-    """x, the gradient of y and what the form takes beside, the same for every variant."""
-    rows = case.elements // _CHANNELS
-    copies = 1
-    if case.device.type == "cuda":
-        copies = max(1, min(_MOST_COPIES, _ROTATED_BYTES // (2 * case.elements * case.dtype.itemsize)))
-    generator = torch.Generator(case.device).manual_seed(0)
-
-    def normal(*shape: int) -> torch.Tensor:
-        return torch.empty(shape, dtype=case.dtype, device=case.device).normal_(generator=generator)
-
-    made = []
-    for _ in range(copies):
-        x, grad = normal(rows, _CHANNELS), normal(rows, _CHANNELS)
-        others = [normal(*shape).requires_grad_(case.backward) for shape in _shapes_beside(case.form, rows)]
-        made.append((x.requires_grad_(case.backward), grad, *others))
-    return made
-
-
-def _shapes_beside(form: str, rows: int) -> list[tuple[int, ...]]:
-    """Of what the form takes beside x."""
-    shapes: dict[str, list[tuple[int, ...]]] = {"gated": [(rows, _CHANNELS)], "bias": [(_CHANNELS,)]}
-    return shapes.get(form, [])
-
-
-def _calls(case: _Case, variants: Sequence[str], progress: Callable[[str], None]) -> dict[str, _Call]:
-    """The variants that run here, each warmed up; one that cannot be compiled is told and left out."""
-    functions = {v: _in_form(case.form, f) for v, f in _theirs(case).items()}
-    peer = functions.get("native", functions["eager"])
-    # Each case starts without a cache in memory.
-    torch._dynamo.reset()
-    functions |= {v: _compiled(peer, **given) for v, given in _COMPILERS.items() if v in variants}
-    functions |= {v: _ours(case, v) for v in ("eafo", "exact", "code") if v in variants and _is_made(case, v)}
-    calls: dict[str, _Call] = {"copy": _Copy(case, torch.clone)}
-    for name in (v for v in VARIANTS if v in variants and v in functions):
-        call = _Call(case, functions[name])
-        try:
-            for _ in range(3):
-                call()
-        except Exception as error:
-            if name not in _COMPILERS:
-                raise
-            # torch.compile needs a compiler of its own, and raises kinds of its own.
-            progress(f"{name} is left out: {str(error).strip().splitlines()[0]}")
-            continue
-        calls[name] = call
-    return calls
-
-
-_Function = Callable[..., torch.Tensor]
-
-
-def _theirs(case: _Case) -> dict[str, _Function]:
-    """f(x; θ) as others compute it."""
-    functions = {"eager": as_written(case.activation)}
-    peer = native(case.activation)
-    if peer is not None and not (case.parameters != "none" and case.activation.learnable):
-        functions["native"] = lambda x, *_: peer(x)
-    return functions
-
-
-def _in_form(form: str, function: _Function) -> _Function:
-    """As a user writes it around f."""
-    if form == "gated":
-        return lambda x, b, *values: function(x, *values) * b
-    if form == "bias":
-        return lambda x, b, *values: function(x + b, *values)
-    return function
-
-
-def _is_made(case: _Case, variant: str) -> bool:
-    return variant != "code" or (case.form == "plain" and case.parameters == "none")
-
-
-def _ours(case: _Case, variant: str) -> _Function:
-    coded = variant == "code"
-    kernel = compile_kernel(
-        case.activation.with_learnable() if coded else case.activation,
-        precision="exact" if variant == "exact" else "fast",
-        save="code" if coded else "x",
-    )
-    forms = {"plain": kernel.apply, "gated": kernel.apply_gated, "bias": kernel.apply_biased}
-    apply: _Function = forms[case.form]  # type: ignore[assignment]
-    beside = 1 if case.form == "plain" else 2
-    if case.parameters == "none":
-        numbers = tuple(case.activation.defaults.values())
-        return lambda *given: apply(*given[:beside], numbers)
-    return lambda *given: apply(*given[:beside], given[beside:])
-
-
-def _compiled(function: _Function, **options: Any) -> _Function:
-    """Compile for the very shape, which is Inductor at its best."""
-    return torch.compile(function, dynamic=False, **options)
 
 
 def _timed(call: Callable[[], None], count: int, device: torch.device) -> float:
@@ -462,42 +255,6 @@ def _timed(call: Callable[[], None], count: int, device: torch.device) -> float:
 
 def _block_length(call: Callable[[], None], device: torch.device) -> int:
     return max(1, min(_MOST_CALLS, math.ceil(_BLOCK_SECONDS / _timed(call, 3, device))))
-
-
-def _errors(case: _Case, call: _Call, variant: str) -> tuple[float, float]:
-    """The largest errors of the result and of the gradient of x against float64, in units in the last place."""
-    if isinstance(call, _Copy):
-        return math.nan, math.nan
-    generator = torch.Generator().manual_seed(1)
-    rows = _ERROR_POINTS // _CHANNELS
-    x, *others = (
-        torch.randn(*shape, generator=generator)
-        for shape in [(rows, _CHANNELS), *_shapes_beside(case.form, rows)]
-    )
-    x, *others = ((3 * t).to(case.device, case.dtype) for t in (x, *others))
-    x.requires_grad_(case.backward)
-    exact_values = [v.double().detach() for v in call.values]
-    if case.parameters == "none" and variant not in ("eager", "compile"):
-        # These compute with the numbers, the others with tensors of x's type.
-        exact_values = [torch.tensor(v, dtype=torch.float64) for v in case.activation.defaults.values()]
-    exact_x = x.detach().double().requires_grad_()
-    kernel = compile_kernel(case.activation, "aten")
-    function = _in_form(case.form, lambda x, *values: kernel.apply(x, values))
-    exact = function(exact_x, *(o.double() for o in others), *exact_values)
-    with torch.set_grad_enabled(case.backward):
-        y = call.function(x, *others, *call.values)
-    value = _units(y.detach(), exact.detach())
-    if not case.backward:
-        return value, math.nan
-    (slope,) = torch.autograd.grad(y, x, torch.ones_like(y))
-    (exact_slope,) = torch.autograd.grad(exact, exact_x, torch.ones_like(exact))
-    return value, _units(slope, exact_slope)
-
-
-def _units(found: torch.Tensor, exact: torch.Tensor) -> float:
-    size = exact.abs().clamp(min=2.0**-10)
-    unit = torch.exp2(torch.floor(torch.log2(size))) * torch.finfo(found.dtype).eps
-    return float(((found.double() - exact).abs() / unit).max())
 
 
 def _told(measured: Sequence[Measurement]) -> str:
