@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from eafo.errors import InputError
-from eafo.kernels.launch import are_plain, laid_out_as
+from eafo.kernels.launch import are_plain, laid_out_as, may_be_kept
 
 if TYPE_CHECKING:
     from eafo.kernels.coding import SlopeCode
@@ -74,8 +75,7 @@ class Coded(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, computation: Any, code: SlopeCode, *values: float) -> torch.Tensor:
         ctx.runner = computation.runner(x, values)
-        # A table of sixteen numbers, the same for every call.
-        ctx.levels = torch.tensor(code.levels, dtype=torch.float64, device=x.device)
+        ctx.levels = (_levels if may_be_kept(x.device) else _levels.__wrapped__)(code.levels, x.device)
         y, packed = ctx.runner.coded(x, values, ctx.levels)
         ctx.stride = y.stride()
         ctx.save_for_backward(packed)
@@ -136,6 +136,12 @@ class ForwardMode(Composable):
             c(x, values) * t for c, t in zip(ctx.computation.slopes, moved, strict=True) if t is not None
         ]
         return sum(terms, torch.zeros_like(x)).to(x.dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def _levels(levels: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """The table of a code, made once a device."""
+    return torch.tensor(levels, dtype=torch.float64, device=device)
 
 
 def _remember(ctx: Any, x: torch.Tensor, computation: Computation, values: Values) -> None:

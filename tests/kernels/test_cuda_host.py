@@ -9,12 +9,14 @@ import torch
 from cuda_host import HostRunner, on_host
 
 from eafo.catalog import get, names
-from eafo.kernels import build
+from eafo.kernels import build, compile_kernel, computation
 from eafo.kernels.backends import cuda
 from eafo.kernels.coding import slope_code
+from eafo.kernels.launch import are_plain
 from eafo.kernels.launch import cuda as launching
 from eafo.kernels.launch.aten import AtenRunner
 from eafo.kernels.launch.cpp import CppRunner
+from eafo.kernels.launch.layout import are_served
 from eafo.kernels.lower import Scalar
 
 pytestmark = [
@@ -246,3 +248,68 @@ extern "C" void round_all(const float* xs, unsigned short* ys, long long n) {
         ctypes.c_void_p(x.data_ptr()), ctypes.c_void_p(found.data_ptr()), ctypes.c_longlong(len(x))
     )
     torch.testing.assert_close(found, x.to(torch.bfloat16), rtol=0, atol=0, equal_nan=True)
+
+
+class _Served(HostRunner):
+    """One that takes tensors of the CPU for those of a GPU."""
+
+    @staticmethod
+    def serves(x, values, *others):
+        return x.is_floating_point() and are_served(x, values) and are_plain(x, *values, *others)
+
+
+@pytest.fixture
+def through_cuda(monkeypatch, no_kernels_kept):
+    """Compile a kernel whose calls run the CUDA source."""
+    monkeypatch.setattr(computation, "CudaRunner", _Served)
+
+    def compile_for(name, **options):
+        kernel = compile_kernel(name, "cuda", **options)
+        assert kernel.served_by(torch.ones(2)) == "cuda"
+        return kernel
+
+    return compile_for
+
+
+@pytest.mark.parametrize("precision", ["fast", "exact"])
+def test_autograd_sees_every_form(through_cuda, precision):
+    x, gate, weight = (_normal(70, 24, seed=s).float() for s in range(3))
+    bias, epsilon = _normal(24, seed=3).float(), torch.full((24,), 0.2)
+    kernels = through_cuda("crrelu", precision=precision), compile_kernel("crrelu", "aten")
+    forms = (
+        (lambda k, x, e: k(x, epsilon=e), (x, torch.tensor(0.3))),
+        (lambda k, x, e: k(x, epsilon=e), (x, epsilon)),
+        (lambda k, x, b: k.gated(x, b), (x, gate)),
+        (lambda k, x, b: k.biased(x, b), (x, bias)),
+        (lambda k, x, e: k(x, epsilon=e), (x.view(7, 10, 24).transpose(1, 2), epsilon[:, None])),
+    )
+    for form, given in forms:
+        results = []
+        for kernel in kernels:
+            leaves = [t.detach().clone().requires_grad_() for t in given]
+            y = form(kernel, *leaves)
+            results.append((y, *torch.autograd.grad(y, leaves, weight.view(y.shape))))
+        for a, b in zip(*results, strict=True):
+            torch.testing.assert_close(a, b, rtol=2e-5, atol=2e-4)
+        with torch.no_grad():
+            torch.testing.assert_close(form(kernels[0], *given), results[1][0], rtol=2e-5, atol=2e-5)
+
+
+def test_autograd_sees_the_code_and_eight_bits(through_cuda):
+    x = _normal(1001).float()
+    results = []
+    for kernel in (through_cuda("gelu", save="code"), compile_kernel("gelu", "aten", save="code")):
+        leaf = x.clone().requires_grad_()
+        y = kernel(leaf)
+        results.append((y, *torch.autograd.grad(y.sum(), leaf), kernel.float8(x, 2.0).float()))
+    torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(results[0][1], results[1][1])
+    # Where rounding to eight bits decides between two.
+    assert (results[0][2] != results[1][2]).float().mean() < 0.002
+
+
+def test_second_derivatives_go_through_plain_operations(through_cuda):
+    x = _normal(9).requires_grad_()
+    kernel = through_cuda("silu")
+    assert torch.autograd.gradcheck(kernel, (x,))
+    assert torch.autograd.gradgradcheck(kernel, (x,))
