@@ -19,6 +19,7 @@ __all__ = [
     "LogErfc",
     "LogGumbel",
     "LogHalfErfc",
+    "NearSin",
     "ScaledErfc",
     "ScaledExp",
     "ScaledSigmoid",
@@ -91,6 +92,19 @@ class Expm1(_Real):
     def definition(u: Any) -> sympy.Expr:
         """In elementary functions."""
         return sympy.exp(u) - 1
+
+
+class NearSin(_Real):
+    """sin(u) for |u| ≤ π/2, where no turn has to be taken off."""
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        """cos(u)."""
+        return sympy.cos(self.args[0])
+
+    @staticmethod
+    def definition(u: Any) -> sympy.Expr:
+        """In elementary functions."""
+        return sympy.sin(u)
 
 
 class Erfc(_Real):

@@ -188,6 +188,7 @@ _FUNCTIONS: dict[Any, Operation] = {
     sympy.erf: Operation.ERF,
     functions.Expm1: Operation.EXPM1,
     functions.Log1p: Operation.LOG1P,
+    functions.NearSin: Operation.SIN_NEAR,
     functions.Softplus: Operation.SOFTPLUS,
     functions.Tanh: Operation.TANH,
 }

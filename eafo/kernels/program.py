@@ -49,6 +49,8 @@ class Operation(StrEnum):
     LOG = "log"
     LOG1P = "log1p"
     SIN = "sin"
+    #: The sine of an argument within a quarter turn of 0.
+    SIN_NEAR = "sin_near"
     COS = "cos"
     TAN = "tan"
     ATAN = "atan"

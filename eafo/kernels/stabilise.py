@@ -8,6 +8,7 @@ over the reals and carries its reason; `sweep` (in `eafo.kernels.verification`) 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from eafo.kernels.functions import (
     Expm1,
     Log1p,
     LogCosh,
+    NearSin,
     ScaledErfc,
     ScaledExp,
     ScaledSigmoid,
@@ -288,6 +290,54 @@ def _cos_of_turns(node: Any) -> Any:
     return node
 
 
+_LESS = sympy.StrictLessThan | sympy.LessThan
+_GREATER = sympy.StrictGreaterThan | sympy.GreaterThan
+
+
+def _near_sines(node: Any) -> Any:
+    """Between two bounds, the sine of what is affine and at both of them within a quarter turn."""
+    return _within(node, ()) if isinstance(node, sympy.Piecewise) and node.has(sympy.sin) else node
+
+
+def _within(node: Any, bounds: tuple[tuple[str, Any], ...]) -> Any:
+    """An expression that counts only between some bounds: its branches between their own too."""
+    if isinstance(node, sympy.Piecewise):
+        pairs, refused = [], list[Any]()
+        for chosen, when in node.args:
+            found = [*_bounds(when, True), *(b for c in refused for b in _bounds(c, False))]
+            pairs.append((_within(chosen, (*bounds, *found)), when))
+            refused.append(when)
+        return sympy.Piecewise(*pairs, evaluate=False)
+    if isinstance(node, sympy.sin):
+        lows, highs = ([at for side, at in bounds if side == s] for s in ("low", "high"))
+        near = any(_is_near(node.args[0], ends) for ends in itertools.product(lows, highs))
+        return NearSin(node.args[0]) if near else node
+    if not node.has(sympy.sin):
+        return node
+    return node.func(*(_within(a, bounds) for a in node.args))
+
+
+def _bounds(condition: Any, holds: bool) -> list[tuple[str, Any]]:
+    """The ends of the interval of x on which a condition holds, or does not; of parts that are linear in x."""
+    if isinstance(condition, sympy.And if holds else sympy.Or):
+        return [b for part in condition.args for b in _bounds(part, holds)]
+    if not isinstance(condition, _LESS | _GREATER):
+        return []
+    gap = sympy.expand(condition.lhs - condition.rhs)
+    slope = gap.diff(VARIABLE)
+    if not slope.is_number or slope == 0:
+        return []
+    below = (isinstance(condition, _LESS) == bool(slope > 0)) == holds
+    return [("high" if below else "low", sympy.expand(VARIABLE - gap / slope))]
+
+
+def _is_near(u: Any, ends: tuple[Any, Any]) -> bool:
+    if u.diff(VARIABLE).has(VARIABLE):
+        return False
+    values = [sympy.simplify(u.subs(VARIABLE, end)) for end in ends]
+    return all(v.is_number and bool(sympy.Abs(v) <= sympy.pi / 2) for v in values)
+
+
 def _merged_exponentials(node: Any) -> Any:
     if not isinstance(node, sympy.Mul):
         return node
@@ -393,6 +443,7 @@ RULES: tuple[Rule, ...] = (
     Rule("cos of turns", "near a quarter turn, cos(π r) is sin(π (1/2 − r)) with an exact difference", "finish", _cos_of_turns),
     Rule("merged exponentials", "exp(−u) overflows where exp(−exp(−u)) is 0; their product does not", "finish", _merged_exponentials),
     Rule("common exponential", "1 − x² beside exp(u) cancels at ±1; (1 − x)(1 + x) does not", "finish", _common_exponential),
+    Rule("near sines", "between bounds within a quarter turn a sine is a polynomial, without a turn to take off", "finish", _near_sines),
     Rule("scaled exp", "p exp(u) amplifies the rounding of a subnormal exp(u)", "finish", _scaled_exp),
     Rule("scaled sigmoid", "p σ(u) amplifies the rounding of a subnormal σ(u)", "finish", _scaled(Sigmoid, ScaledSigmoid)),
     Rule("scaled erfc", "p erfc(u) amplifies the rounding of a subnormal erfc(u)", "finish", _scaled(Erfc, ScaledErfc)),

@@ -25,7 +25,7 @@ BUDGETS = {
     "float32": (4, {"forward": (62, 7.8), "backward": (94, 11.6)}),
 }
 #: Sines of large arguments take a long way, in the same loop.
-LONG = {"sin", "sinerelu", "srelu"}
+LONG = {"sin", "sinerelu"}
 #: The quotients of float32 that are rounded once.
 SLOW = {("gelu_tanh", "float32", "forward")}
 

@@ -39,6 +39,9 @@ EXAMPLES = {
     "sinusoids": 2 * sympy.sin(X) - 3 * sympy.cos(X),
     "sign products": X * sympy.sign(X) + 1,
     "cancelling fractions": 1 / (1 + sympy.Abs(X)) - sympy.Abs(X) / (1 + sympy.Abs(X)) ** 2,
+    "near sines": sympy.Piecewise(
+        (sympy.sin(X + 1), X < -2), (X * sympy.sin(X / 2 + 1) + sympy.sin(4 * X), X < 1), (X, True)
+    ),
     "cos of turns": sympy.cos(sympy.pi * (X + 2) / 8),
     "common exponential": sympy.exp(-(X**2)) - X**2 * sympy.exp(-(X**2)),
     "tanh of quotients": sympy.sinh(X) / sympy.cosh(X) + (sympy.exp(X) - 1) ** 2 / (sympy.exp(X) + 1),
@@ -92,6 +95,26 @@ def test_stable_forms_of_the_catalog_equal_their_formulas(name):
         exact = reference.evaluate(right, x, act.defaults).high
         rewritten = reference.evaluate(fn.elementary(finish(found)), x, act.defaults).high
         np.testing.assert_allclose(rewritten, exact, rtol=1e-14, atol=1e-300)
+
+
+def test_only_sines_that_stay_near_are_taken_for_such():
+    u, near = (X + 1) / 2, fn.NearSin
+    for branches, expected in (
+        ([(sympy.sin(u), sympy.And(X > -4, X <= 2)), (0, True)], near(u)),
+        ([(0, X >= 2), (sympy.sin(u), X > -4), (0, True)], near(u)),
+        ([(0, sympy.Or(X >= 2, X < -4)), (sympy.sin(u), True)], near(u)),
+        (
+            [(0, 2 * T < -X), (sympy.sin(sympy.pi * X / (4 * T)), X < 2 * T), (0, True)],
+            near(sympy.pi * X / (4 * T)),
+        ),
+        # Unbounded on one side, too wide, bounds that depend on another symbol, not affine.
+        ([(sympy.sin(u), X < 2), (0, True)], sympy.sin(u)),
+        ([(sympy.sin(u), sympy.And(X > -5, X < 2)), (0, True)], sympy.sin(u)),
+        ([(sympy.sin(u), sympy.And(X > -T, X < T)), (0, True)], sympy.sin(u)),
+        ([(sympy.sin(X**2), sympy.And(X > -1, X < 1)), (0, True)], sympy.sin(X**2)),
+    ):
+        found = finish(sympy.Piecewise(*branches))
+        assert any(chosen == expected for chosen, _ in found.args), found
 
 
 def test_srelu_is_written_with_exact_differences():

@@ -55,6 +55,7 @@ _FORMS: dict[Operation, str] = {
     Operation.LOG: "torch.log({0})",
     Operation.LOG1P: "torch.log1p({0})",
     Operation.SIN: "torch.sin({0})",
+    Operation.SIN_NEAR: "torch.sin({0})",
     Operation.COS: "torch.cos({0})",
     Operation.TAN: "torch.tan({0})",
     Operation.ATAN: "torch.atan({0})",

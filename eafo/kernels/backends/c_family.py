@@ -71,7 +71,7 @@ _DEFINED = frozenset(
     {
         Operation.FMA, Operation.PRODUCT_ERROR, Operation.SUM_ERROR, Operation.EXP_HEAD, Operation.EXP_TAIL,
         Operation.GATE, Operation.COGATE, Operation.SIGMOID, Operation.SOFTPLUS, Operation.MAX, Operation.MIN,
-        Operation.SIGN,
+        Operation.SIGN, Operation.SIN_NEAR,
     }
 )  # fmt: skip
 
@@ -99,6 +99,7 @@ class Uses:
     expm1: bool
     exp: bool
     erfcx: bool
+    sin_near: bool
 
 
 @dataclass(frozen=True)
@@ -245,6 +246,7 @@ def uses(operations: frozenset[Operation], kernels: list[Kernel]) -> Uses:
         expm1=expm1,
         exp=exp,
         erfcx=Operation.ERFCX in operations,
+        sin_near=Operation.SIN_NEAR in operations,
     )
 
 

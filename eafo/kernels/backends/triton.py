@@ -48,6 +48,7 @@ _TRITON = {
     Operation.ABS: "tl.abs",
     Operation.SELECT: "tl.where",
     Operation.SQRT: "libdevice.sqrt",
+    Operation.SIN_NEAR: "libdevice.sin",
 }
 _LIBDEVICE = frozenset(
     {
