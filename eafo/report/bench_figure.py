@@ -15,8 +15,6 @@ from eafo.report.style import figure, look, styled
 
 __all__ = ["draw"]
 
-_DRAWN = tuple(v for v in VARIANTS if v != "copy")
-
 
 def draw(measurements: Sequence[Measurement], environment: str) -> Figure:
     """Draw one row a pass and type: the largest size by activation, and the geometric mean over activations by size.
@@ -27,13 +25,14 @@ def draw(measurements: Sequence[Measurement], environment: str) -> Figure:
     """
     rows = list(dict.fromkeys((m.direction, m.dtype) for m in measurements))
     names = list(dict.fromkeys(m.activation for m in measurements))
+    drawn = [v for v in VARIANTS if v != "copy" and any(m.variant == v for m in measurements)]
     with styled():
         made = figure(width=8.4, height=1.0 + len(rows) * (1.3 + 0.22 * len(names)))
         axes = made.subplots(len(rows), 2, squeeze=False)
         for (direction, dtype), (left, right) in zip(rows, axes, strict=True):
             here = [m for m in measurements if (m.direction, m.dtype) == (direction, dtype)]
-            _by_activation(left, here, names)
-            _by_size(right, here)
+            _by_activation(left, here, names, drawn)
+            _by_size(right, here, drawn)
             left.set_title(f"{direction}, {dtype}, {max(m.elements for m in here):,} elements", fontsize=9)
             right.set_title(f"{direction}, {dtype}, all activations", fontsize=9)
         handles, labels = axes[0][0].get_legend_handles_labels()
@@ -42,9 +41,11 @@ def draw(measurements: Sequence[Measurement], environment: str) -> Figure:
         return made
 
 
-def _by_activation(axes: Axes, here: Sequence[Measurement], names: Sequence[str]) -> None:
+def _by_activation(
+    axes: Axes, here: Sequence[Measurement], names: Sequence[str], drawn: Sequence[str]
+) -> None:
     largest = max(m.elements for m in here)
-    for index, variant in enumerate(_DRAWN):
+    for index, variant in enumerate(drawn):
         found = [m for m in here if m.variant == variant and m.elements == largest]
         if found:
             chosen = look(index)
@@ -63,9 +64,9 @@ def _by_activation(axes: Axes, here: Sequence[Measurement], names: Sequence[str]
     _label(axes.xaxis)
 
 
-def _by_size(axes: Axes, here: Sequence[Measurement]) -> None:
+def _by_size(axes: Axes, here: Sequence[Measurement], drawn: Sequence[str]) -> None:
     sizes = sorted({m.elements for m in here})
-    for index, variant in enumerate(_DRAWN):
+    for index, variant in enumerate(drawn):
         chosen, shown = look(index), []
         for size in sizes:
             shares = [m.share_of_copy for m in here if m.variant == variant and m.elements == size]
