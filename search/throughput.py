@@ -31,7 +31,6 @@ from eafo.nn import Module
 from eafo.tasks import ood, text
 from eafo.tasks.classification import Classification
 from eafo.tasks.problem import Problem
-from eafo.tasks.train import optimiser_of
 
 TASKS = ("mnist1d", "mnist1d-mlp", "mnist-mlp", "mnist-lenet", "ood", "char-lm")
 ACTIVATIONS = ("crrelu", "gelu")
@@ -70,7 +69,7 @@ def steps(given: Problem, recipe: Any, layer: Callable[..., nn.Module], *, compi
     """Train; a step a turn."""
     torch.manual_seed(0)
     model: Any = given.build(layer)
-    optimiser = optimiser_of(model, recipe)
+    optimiser = recipe.make_optimiser(model)
     if compiled:
         model = torch.compile(model, dynamic=False)
     order = torch.Generator().manual_seed(0)

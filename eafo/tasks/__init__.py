@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from eafo.errors import InputError
 from eafo.tasks.protocol import BUDGETS, DivergedError, Learned, Outcome, Task
+from eafo.tasks.setting import Setting
 
 if TYPE_CHECKING:
     from torch import nn
 
     from eafo.catalog import ActivationLike
 
-__all__ = ["BUDGETS", "DivergedError", "Learned", "Outcome", "Task", "build_model", "get", "names"]
+__all__ = ["BUDGETS", "DivergedError", "Learned", "Outcome", "Setting", "Task", "build_model", "get", "names"]
 
 _EMBEDDED = {
     "char-lm": "eafo.tasks.text:CHAR_LM",

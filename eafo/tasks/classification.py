@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from eafo.tasks.problem import Labels
     from eafo.tasks.protocol import Outcome
     from eafo.tasks.recipe import Recipe
+    from eafo.tasks.setting import Setting
 
 __all__ = ["Classification", "check_run"]
 
@@ -78,13 +79,14 @@ class Classification:
         """
         self.check()
 
-    def run(self, activation: Activation, seed: int, epochs: int) -> Outcome:
-        """Train once and score; bit for bit repeatable on one machine.
+    def run(self, activation: Activation, seed: int, epochs: int, setting: Setting | None = None) -> Outcome:
+        """Train once and score; bit for bit repeatable on one machine's processor.
 
         Args:
             activation: used in every hidden layer, with parameters of its own in each.
             seed: fixes initialisation and order; from 0.
             epochs: passes over the training set, at least 1.
+            setting: on what it runs, and what it keeps.
 
         Raises:
             DataError: the data are missing or damaged.
@@ -93,9 +95,17 @@ class Classification:
         check_run(seed, epochs)
         from eafo.tasks.train import train  # noqa: PLC0415 - torch is loaded only where a training runs
 
-        return train(self.problem(), activation, self.recipe, seed=seed, epochs=epochs, share=self.share)
+        return train(
+            self.problem(setting),
+            activation,
+            self.recipe,
+            seed=seed,
+            epochs=epochs,
+            share=self.share,
+            setting=setting,
+        )
 
-    def problem(self) -> Labels:
+    def problem(self, setting: Setting | None = None) -> Labels:
         """What is trained.
 
         Raises:
@@ -103,4 +113,7 @@ class Classification:
         """
         from eafo.tasks.problem import Labels  # noqa: PLC0415 - as above
 
-        return Labels(self.model, self.load(), self.recipe.batch)
+        data = self.load()
+        if setting is not None and setting.examples is not None:
+            data = data.first(setting.examples)
+        return Labels(self.model, data, self.recipe.batch)

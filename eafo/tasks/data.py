@@ -33,6 +33,15 @@ class DataSet:
     test_inputs: npt.NDArray[np.float32]
     test_labels: npt.NDArray[np.int64]
 
+    def first(self, count: int) -> DataSet:
+        """The first so many examples of each part."""
+        return DataSet(
+            self.train_inputs[:count],
+            self.train_labels[:count],
+            self.test_inputs[:count],
+            self.test_labels[:count],
+        )
+
 
 @contextmanager
 def _global_generators_kept() -> Iterator[None]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from eafo.activation import Activation
     from eafo.tasks.models import ActivationFactory
     from eafo.tasks.problem import Values
+    from eafo.tasks.setting import Setting
 
 __all__ = ["OOD", "Extrapolation", "harmonic", "momentum", "polynomial"]
 
@@ -85,8 +86,8 @@ class Extrapolation:
     def prepare(self) -> None:
         """Nothing has to be there."""
 
-    def run(self, activation: Activation, seed: int, epochs: int) -> Outcome:
-        """Train a network a function and score it outside; bit for bit repeatable on one machine.
+    def run(self, activation: Activation, seed: int, epochs: int, setting: Setting | None = None) -> Outcome:
+        """Train a network a function and score it outside; bit for bit repeatable on one machine's processor.
 
         Raises:
             InputError: a wrong seed or number of epochs.
@@ -95,8 +96,17 @@ class Extrapolation:
         check_run(seed, epochs)
         from eafo.tasks.train import train  # noqa: PLC0415 - torch is loaded only where a training runs
 
+        examples = _POINTS if setting is None or setting.examples is None else setting.examples
         found = {
-            name: train(problem(*given), activation, RECIPE, seed=seed, epochs=epochs, share=_SHARE)
+            name: train(
+                problem(*given).first(examples),
+                activation,
+                RECIPE,
+                seed=seed,
+                epochs=epochs,
+                share=_SHARE,
+                setting=setting,
+            )
             for name, given in self.functions.items()
         }
         outcomes = tuple(found.values())

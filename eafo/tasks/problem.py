@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from eafo.tasks.data import DataSet
     from eafo.tasks.models import ActivationFactory
 
-__all__ = ["Labels", "NextByte", "Problem", "Values", "finite"]
+__all__ = ["Labels", "NextByte", "Problem", "Values", "device_of", "finite"]
 
 
 class Problem(Protocol):
@@ -33,16 +33,21 @@ class Problem(Protocol):
         ...
 
     def batches(self, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch: inputs and targets, a batch at a time."""
+        """One epoch: inputs and targets, a batch at a time, on whichever device; ``order`` is a generator of the processor."""
         ...
 
     def loss(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss of a batch."""
+        """The mean loss of a batch, on the model's device."""
         ...
 
     def score(self, model: nn.Module) -> float:
         """What the task counts, higher is better; a model whose outputs are not finite raises DivergedError."""
         ...
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's parameters are; the processor, where it has none."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
 def finite(outputs: Tensor) -> Tensor:
@@ -91,9 +96,9 @@ class Labels:
 
     def score(self, model: nn.Module) -> float:
         """The test accuracy in percent."""
-        inputs = torch.from_numpy(self.data.test_inputs)
+        inputs, device = torch.from_numpy(self.data.test_inputs), device_of(model)
         # argmax would score NaN as class 0.
-        logits = torch.cat([finite(model(part)) for part in inputs.split(2000)])
+        logits = torch.cat([finite(model(part.to(device))) for part in inputs.split(2000)]).cpu()
         right = int((logits.argmax(1) == torch.from_numpy(self.data.test_labels)).sum())
         return 100.0 * right / len(inputs)
 
@@ -120,6 +125,17 @@ class Values:
     outside_targets: Tensor
     batch: int
 
+    def first(self, count: int) -> Values:
+        """The same of the first so many points inside and outside."""
+        return Values(
+            self.model,
+            self.inputs[:count],
+            self.targets[:count],
+            self.outside[:count],
+            self.outside_targets[:count],
+            self.batch,
+        )
+
     def build(self, activation: ActivationFactory) -> nn.Module:
         """The network."""
         return self.model(activation)
@@ -140,7 +156,8 @@ class Values:
 
     def score(self, model: nn.Module) -> float:
         """Digits: −log₁₀ of the root mean square error outside over the deviation of the targets there."""
-        error = (finite(model(self.outside)).squeeze(1) - self.outside_targets).square().mean().sqrt()
+        outputs = finite(model(self.outside.to(device_of(model)))).cpu().squeeze(1)
+        error = (outputs - self.outside_targets).square().mean().sqrt()
         return -math.log10(max(float(error / self.outside_targets.std()), 1e-12))
 
 
@@ -184,8 +201,8 @@ class NextByte:
         count = (len(self.held_out) - 1) // self.context
         inputs = self.held_out[: count * self.context].view(count, self.context).long()
         targets = self.held_out[1 : count * self.context + 1].view(count, self.context).long()
-        total = 0.0
+        total, device = 0.0, device_of(model)
         for x, y in zip(inputs.split(64), targets.split(64), strict=True):
-            logits = finite(model(x)).flatten(0, 1)
-            total += float(nn.functional.cross_entropy(logits, y.flatten(), reduction="sum"))
+            logits = finite(model(x.to(device))).flatten(0, 1)
+            total += float(nn.functional.cross_entropy(logits, y.to(device).flatten(), reduction="sum"))
         return -total / math.log(2) / (count * self.context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from eafo.errors import EafoError, InputError
@@ -50,6 +50,7 @@ class Outcome:
         learned: start and end of every learnable parameter of the activations.
         seconds: the time the training took, wall clock.
         steps: the number of optimiser steps.
+        metrics: further numbers by name, where a task has more to tell than its score.
 
     Raises:
         InputError: the score is not finite.
@@ -65,6 +66,7 @@ class Outcome:
     learned: tuple[Learned, ...] = ()
     seconds: float = 0.0
     steps: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.score):
@@ -78,6 +80,7 @@ class Outcome:
             "curve": list(self.curve),
             "loss": list(self.loss),
             "learned": list(values["learned"]),
+            "metrics": dict(self.metrics),
         }
 
     @classmethod
@@ -99,6 +102,7 @@ class Outcome:
                 ),
                 seconds=float(values["seconds"]),
                 steps=int(values["steps"]),
+                metrics={str(k): float(v) for k, v in values.get("metrics", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError("an outcome must be what to_dict wrote", repr(values)) from error
@@ -109,7 +113,10 @@ class Task(Protocol):
     """One trial: an activation, a seed and a number of epochs → an `Outcome`.
 
     A task of your own needs these five members and is named ``"module:object"`` wherever a task's name stands.
-    `run` must be a pure function: the same arguments give the same outcome, but for the seconds.
+    `run` must be a pure function: the same arguments give the same outcome, but for the seconds. Where it takes a keyword
+    ``setting`` too, it is given the `eafo.tasks.Setting` that a user asked for; without, only the default may be asked.
+    A task may have ``measure``, a string that says what the score is, and ``examples``, the number of examples of each budget
+    that does not take all.
     """
 
     @property

@@ -4,9 +4,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
-__all__ = ["Recipe"]
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+__all__ = ["Recipe", "TrainingRecipe"]
+
+
+class TrainingRecipe(Protocol):
+    """What the loop needs of a recipe; `Recipe` has it for the usual optimisers."""
+
+    @property
+    def clip(self) -> float | None:
+        """The largest norm of the gradient; None for no bound."""
+        ...
+
+    def make_optimiser(self, model: nn.Module) -> Optimizer:
+        """A fresh optimiser of a model's parameters."""
+        ...
+
+    def set_rates(self, optimiser: Optimizer, step: int, steps: int) -> None:
+        """Set the learning rates of a step of so many, counted from 0."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,3 +66,27 @@ class Recipe:
             return 1.0
         progress = (step - rising) / max(1.0, steps - rising)
         return 0.1 + 0.45 * (1 + math.cos(math.pi * progress))
+
+    def make_optimiser(self, model: nn.Module) -> Optimizer:
+        """The optimiser, without weight decay for the activations' own parameters."""
+        import torch  # noqa: PLC0415 - only where a training runs
+
+        from eafo.nn import Module  # noqa: PLC0415
+
+        own = {id(p) for m in model.modules() if isinstance(m, Module) for p in m.parameters()}
+        groups = [
+            {
+                "params": [p for p in model.parameters() if id(p) not in own],
+                "weight_decay": self.weight_decay,
+            },
+            # Decay pulls towards 0, which for a shape parameter is a value like any other, not a smaller network; a
+            # parameter kept in its domain by a bijection would not even be pulled towards its own 0.
+            {"params": [p for p in model.parameters() if id(p) in own], "weight_decay": 0.0},
+        ]
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.optimiser]
+        return kind([g for g in groups if g["params"]], lr=self.learning_rate, fused=True)
+
+    def set_rates(self, optimiser: Optimizer, step: int, steps: int) -> None:
+        """Set the learning rate of every group to that of a step."""
+        for group in optimiser.param_groups:
+            group["lr"] = self.learning_rate * self.factor(step, steps)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from eafo.errors import DataError
+from eafo.errors import DataError, InputError
 from eafo.tasks.classification import check_run
 from eafo.tasks.recipe import Recipe
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from eafo.tasks.models import ActivationFactory
     from eafo.tasks.problem import NextByte
     from eafo.tasks.protocol import Outcome
+    from eafo.tasks.setting import Setting
 
 __all__ = ["CHAR_LM", "CHAR_LM_GATED", "LanguageModel", "Text", "read_text"]
 
@@ -115,18 +116,22 @@ class LanguageModel:
         """
         read_text()
 
-    def run(self, activation: Activation, seed: int, epochs: int) -> Outcome:
-        """Train once and score; bit for bit repeatable on one machine.
+    def run(self, activation: Activation, seed: int, epochs: int, setting: Setting | None = None) -> Outcome:
+        """Train once and score; bit for bit repeatable on one machine's processor.
 
         Raises:
-            InputError: a wrong seed or number of epochs.
+            InputError: a wrong seed or number of epochs; a number of examples, of which a text has none.
             DataError: the text is too short.
             DivergedError: the loss left the finite numbers.
         """
         check_run(seed, epochs)
+        if setting is not None and setting.examples is not None:
+            raise InputError("a text has no examples to count", setting.examples, "give fewer epochs")
         from eafo.tasks.train import train  # noqa: PLC0415 - torch is loaded only where a training runs
 
-        return train(problem(self.gated), activation, RECIPE, seed=seed, epochs=epochs, share=0.0)
+        return train(
+            problem(self.gated), activation, RECIPE, seed=seed, epochs=epochs, share=0.0, setting=setting
+        )
 
 
 @functools.cache

@@ -1,39 +1,50 @@
-"""The training loop of all embedded tasks: small networks, one thread."""
+"""The training loop of all embedded tasks."""
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from eafo.errors import InputError
 from eafo.nn import Module
 from eafo.tasks.models import by_kind
 from eafo.tasks.protocol import DivergedError, Learned, Outcome
+from eafo.tasks.setting import Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
 
     from eafo.activation import Activation
     from eafo.tasks.models import ActivationFactory
     from eafo.tasks.problem import Problem
-    from eafo.tasks.recipe import Recipe
+    from eafo.tasks.recipe import TrainingRecipe
 
-__all__ = ["optimiser_of", "train", "train_layers"]
-
-_OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+__all__ = ["train", "train_layers"]
 
 
 def train(
-    problem: Problem, activation: Activation, recipe: Recipe, *, seed: int, epochs: int, share: float
+    problem: Problem,
+    activation: Activation,
+    recipe: TrainingRecipe,
+    *,
+    seed: int,
+    epochs: int,
+    share: float,
+    setting: Setting | None = None,
 ) -> Outcome:
     """Train a fresh network and score it after each epoch.
 
     The seed fixes the initialisation and, through a generator of its own, the order of the examples: different
-    activations see the same ones. Other users of torch's global generator are not disturbed.
+    activations see the same ones. Other users of torch's global generators are not disturbed.
 
     Args:
         problem: the network, the batches, the loss and the score.
@@ -42,9 +53,11 @@ def train(
         seed: from 0.
         epochs: at least 1.
         share: the score is the mean over the last ⌈share · epochs⌉ epochs, at least the last.
+        setting: on what it runs, and what it keeps.
 
     Raises:
         DivergedError: the loss left the finite numbers.
+        InputError: there is no such device here.
     """
     return train_layers(
         problem,
@@ -53,33 +66,59 @@ def train(
         seed=seed,
         epochs=epochs,
         share=share,
+        setting=setting,
     )
 
 
 def train_layers(
-    problem: Problem, layer: ActivationFactory, recipe: Recipe, *, seed: int, epochs: int, share: float
+    problem: Problem,
+    layer: ActivationFactory,
+    recipe: TrainingRecipe,
+    *,
+    seed: int,
+    epochs: int,
+    share: float,
+    setting: Setting | None = None,
 ) -> Outcome:
     """As `train`, with what stands at each place as it is made by ``layer``."""
-    with _one_thread(), torch.random.fork_rng(devices=[]), torch.enable_grad():
+    setting = setting or Setting()
+    device = _device(setting.device)
+    with _one_thread(), torch.random.fork_rng([device] if device.type == "cuda" else []), torch.enable_grad():
         torch.manual_seed(seed)
-        model = problem.build(layer)
+        model = problem.build(layer).to(device)
         started = _learnable_values(model)
         # Made before the clock starts: a process's first optimiser loads a good part of torch.
-        optimiser = optimiser_of(model, recipe)
+        run = _Run(problem, model, recipe.make_optimiser(model), recipe, setting, seed, epochs)
         start = time.perf_counter()
-        curve, losses, steps = _epochs(model, problem, optimiser, recipe, seed=seed, epochs=epochs)
+        while len(run.curve) < epochs:
+            run.epoch()
         seconds = time.perf_counter() - start
     ended = _learnable_values(model)
-    counted = curve[-max(1, math.ceil(share * epochs)) :]
+    counted = run.curve[-max(1, math.ceil(share * epochs)) :]
     return Outcome(
         seed=seed,
         score=sum(counted) / len(counted),
-        curve=tuple(curve),
-        loss=tuple(losses),
+        curve=tuple(run.curve),
+        loss=tuple(run.losses),
         learned=tuple(Learned(name, started[name], ended[name]) for name in started),
         seconds=seconds,
-        steps=steps,
+        steps=run.steps,
     )
+
+
+def _device(name: str) -> torch.device:
+    """The device of a name.
+
+    Raises:
+        InputError: torch has none of this name here.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise InputError(f"torch must have the device here ({reason})", name, "leave it out") from error
+    return device
 
 
 @contextmanager
@@ -93,40 +132,69 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _epochs(
-    model: nn.Module,
-    problem: Problem,
-    optimiser: torch.optim.Optimizer,
-    recipe: Recipe,
-    *,
-    seed: int,
-    epochs: int,
-) -> tuple[list[float], list[float], int]:
-    order = torch.Generator().manual_seed(seed)
-    rates = [group["lr"] for group in optimiser.param_groups]
-    curve: list[float] = []
-    losses: list[float] = []
-    steps = 0
-    for epoch in range(epochs):
-        model.train()
-        total, count = torch.zeros((), dtype=torch.float64), 0
-        for inputs, targets in problem.batches(order):
-            for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                group["lr"] = rate * recipe.factor(steps, epochs * problem.steps)
-            loss = problem.loss(model, inputs, targets)
-            optimiser.zero_grad()
-            loss.backward()
-            if recipe.clip is not None:
-                nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-            optimiser.step()
-            total += loss.detach() * len(inputs)
+@dataclass(eq=False)
+class _Run:
+    """A training in progress."""
+
+    problem: Problem
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    recipe: TrainingRecipe
+    setting: Setting
+    seed: int
+    epochs: int
+    steps: int = 0
+    curve: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.device = torch.device(self.setting.device)
+        self.order = torch.Generator().manual_seed(self.seed)
+        half = self.setting.precision == "float16"
+        self.scaler = torch.amp.GradScaler(self.device.type) if half else None
+        loss: Callable[..., Tensor] = functools.partial(self.problem.loss, self.model)
+        self.loss: Any = torch.compile(loss, dynamic=False) if self.setting.compiled else loss
+
+    def epoch(self) -> None:
+        """One more pass over the examples, and the score after it."""
+        self.model.train()
+        total, count = torch.zeros((), dtype=torch.float64, device=self.device), 0
+        for inputs, targets in self.problem.batches(self.order):
+            self.recipe.set_rates(self.optimiser, self.steps, self.epochs * self.problem.steps)
+            loss = self._step(inputs.to(self.device), targets.to(self.device))
+            total += loss * len(inputs)
             count += len(inputs)
-            steps += 1
-        losses.append(float(total) / count)
-        if not math.isfinite(losses[-1]):
-            raise DivergedError(f"the training loss must stay finite (epoch {epoch + 1})", losses[-1])
-        curve.append(_score(model, problem, epoch + 1))
-    return curve, losses, steps
+            self.steps += 1
+        self.losses.append(float(total) / count)
+        number = len(self.losses)
+        if not math.isfinite(self.losses[-1]):
+            raise DivergedError(f"the training loss must stay finite (epoch {number})", self.losses[-1])
+        self.curve.append(_score(self.model, self.problem, number))
+
+    def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        precision = self.setting.precision
+        # Without the context where nothing is cast: it would cost a small step a hundredth of its time.
+        if precision == "float32":
+            loss: Tensor = self.loss(inputs, targets)
+        else:
+            with torch.autocast(self.device.type, getattr(torch, precision)):
+                loss = self.loss(inputs, targets)
+        self.optimiser.zero_grad()
+        if self.scaler is None:
+            loss.backward()
+            self._clip()
+            self.optimiser.step()
+        else:
+            self.scaler.scale(loss).backward()
+            self.scaler.unscale_(self.optimiser)
+            self._clip()
+            self.scaler.step(self.optimiser)
+            self.scaler.update()
+        return loss.detach()
+
+    def _clip(self) -> None:
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
 
 
 def _score(model: nn.Module, problem: Problem, epoch: int) -> float:
@@ -136,20 +204,6 @@ def _score(model: nn.Module, problem: Problem, epoch: int) -> float:
             return problem.score(model)
     except DivergedError as error:
         raise DivergedError(f"{error.rule} (epoch {epoch})", error.value) from error
-
-
-def optimiser_of(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimiser of a recipe, without weight decay for the activations' own parameters."""
-    own = {id(p) for m in model.modules() if isinstance(m, Module) for p in m.parameters()}
-    groups = [
-        {"params": [p for p in model.parameters() if id(p) not in own], "weight_decay": recipe.weight_decay},
-        # Decay pulls towards 0, which for a shape parameter is a value like any other, not a smaller network; a
-        # parameter kept in its domain by a bijection would not even be pulled towards its own 0.
-        {"params": [p for p in model.parameters() if id(p) in own], "weight_decay": 0.0},
-    ]
-    return _OPTIMISERS[recipe.optimiser](
-        [g for g in groups if g["params"]], lr=recipe.learning_rate, fused=True
-    )
 
 
 def _learnable_values(model: nn.Module) -> dict[str, float]:

@@ -1,0 +1,76 @@
+"""On what a training runs, and what it keeps: all that is neither the task's recipe nor its seed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from eafo.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Precision", "Setting"]
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How trainings are run; the default is one thread of the processor in float32.
+
+    Args:
+        device: where, as torch calls it: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        precision: ``"float32"``; or ``"bfloat16"`` or ``"float16"``, in which torch's autocast then runs the matrix products
+            of the training, with the loss scaled in ``"float16"``. Scores are taken in float32.
+        compiled: whether `torch.compile` compiles forward pass and loss.
+        examples: so many training and so many test examples, the first of each; None for all.
+        record: keep what every layer saw and learned; see `eafo.tasks.Layer`.
+        checkpoints: the directory where a training leaves its state after each epoch and from which it goes on; None for
+            neither.
+
+    Raises:
+        InputError: a value that is none of these.
+
+    >>> Setting(precision="half")
+    Traceback (most recent call last):
+        ...
+    eafo.errors.InputError: precision must be one of float32, bfloat16, float16, but got 'half'
+    """
+
+    device: str = "cpu"
+    precision: Precision = "float32"
+    compiled: bool = False
+    examples: int | None = None
+    record: bool = False
+    checkpoints: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise InputError(f"precision must be one of {', '.join(get_args(Precision))}", self.precision)
+        if not isinstance(self.device, str) or not self.device:
+            raise InputError("a device must be a name such as cpu or cuda", self.device)
+        count = self.examples
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+            raise InputError("the number of examples must be a whole number from 1", count)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What differs from the default, as plain JSON values.
+
+        >>> Setting(device="cuda", compiled=True).to_dict()
+        {'device': 'cuda', 'compiled': True}
+        """
+        default = Setting()
+        return {key: value for key, value in asdict(self).items() if value != getattr(default, key)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Setting:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InputError: the values are no such setting.
+        """
+        unknown = set(values) - {f.name for f in fields(cls)}
+        if unknown:
+            raise InputError("a setting must be what to_dict wrote", ", ".join(sorted(unknown)))
+        return cls(**values)
