@@ -11,6 +11,7 @@ import typer
 from eafo.cli.options import Json, Workers
 from eafo.cli.output import heading, interruptible, make_directory, note, say, say_json, table
 from eafo.errors import InputError
+from eafo.tasks import Setting
 
 if TYPE_CHECKING:
     from eafo.search import Comparison, Study
@@ -56,6 +57,19 @@ def compare(  # noqa: PLR0917 - each is an option of the command
     ] = None,
     budget: Annotated[str, typer.Option("--budget", help="tiny, short or full.")] = "short",
     first_seed: Annotated[int, typer.Option("--first-seed", help="Seeds are counted from here.")] = 0,
+    device: Annotated[str, typer.Option("--device", help="Where trainings run: cpu, cuda, cuda:1.")] = "cpu",
+    precision: Annotated[
+        str, typer.Option("--precision", help="Of matrix products: float32, bfloat16 or float16.")
+    ] = "float32",
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile models by torch.compile.")] = False,
+    examples: Annotated[
+        int | None, typer.Option("--examples", show_default="the budget's", help="The first so many alone.")
+    ] = None,
+    record: Annotated[bool, typer.Option("--record", help="Keep what each layer saw and learned.")] = False,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option("--checkpoints", metavar="DIR", help="Keep trainings there, and go on from there."),
+    ] = None,
     workers: Workers = None,
     save: Annotated[
         str | None,
@@ -68,6 +82,14 @@ def compare(  # noqa: PLR0917 - each is an option of the command
     from eafo.search.progress import RichProgress  # noqa: PLC0415
 
     path = _comparison_path(save, task)
+    setting = Setting(
+        device,
+        precision,  # type: ignore[arg-type]  # checked there
+        compiled,
+        examples,
+        record,
+        None if checkpoints is None else str(checkpoints),
+    )
     with interruptible("a comparison is saved when it is complete: start it again"):
         comparison = searches.compare(
             activations,
@@ -76,6 +98,7 @@ def compare(  # noqa: PLR0917 - each is an option of the command
             epochs=epochs,
             budget=budget,
             first_seed=first_seed,
+            setting=setting,
             workers=workers,
             progress=RichProgress(),
         )

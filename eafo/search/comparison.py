@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from eafo.activation import Activation
     from eafo.catalog import ActivationLike
-    from eafo.tasks import Task
 
 __all__ = ["compare"]
 
@@ -32,6 +31,7 @@ def compare(
     budget: str = "short",
     workers: int | None = None,
     first_seed: int = 0,
+    setting: tasks.Setting | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Train each activation with each seed and gather scores with intervals.
@@ -47,6 +47,7 @@ def compare(
         budget: ``"tiny"``, ``"short"`` or ``"full"``.
         workers: how many worker processes; one for each processor where not given.
         first_seed: the first of the seeds.
+        setting: on what trainings run, and what they keep; the default is one thread of the processor in float32.
         progress: told how far it is.
 
     Raises:
@@ -55,16 +56,23 @@ def compare(
     """
     compared = _distinct(activations)
     found = tasks.get(task)
-    length = _length(found, epochs, budget)
+    setting = setting or tasks.Setting()
+    if epochs is None:
+        length, examples = tasks.length(found, budget)
+        setting = setting.with_examples(examples)
+    else:
+        _check("epochs", epochs, 1)
+        length = epochs
+    tasks.check(found, setting)
     _check("seeds", seeds, 1)
     _check("first_seed", first_seed, 0)
     found.prepare()
     chosen = tuple(range(first_seed, first_seed + seeds))
     # Seed by seed, so that an interrupted look at the bar's best compares arms of equal counts.
-    jobs = [Job(i, a, task, seed, length) for seed in chosen for i, a in enumerate(compared)]
+    jobs = [Job(i, a, task, seed, length, setting) for seed in chosen for i, a in enumerate(compared)]
     results = _run(jobs, workers, progress or SilentProgress(), [a.name for a in compared])
     arms = tuple(_arm(i, a, results) for i, a in enumerate(compared))
-    return Comparison(found.name if task in tasks.names() else task, length, chosen, arms)
+    return Comparison(found.name if task in tasks.names() else task, length, chosen, arms, setting)
 
 
 def _distinct(activations: Iterable[ActivationLike]) -> tuple[Activation, ...]:
@@ -84,15 +92,6 @@ def _distinct(activations: Iterable[ActivationLike]) -> tuple[Activation, ...]:
 
 def _function(activation: Activation) -> tuple[object, ...]:
     return activation.expression, activation.parameters
-
-
-def _length(task: Task, epochs: int | None, budget: str) -> int:
-    if epochs is not None:
-        _check("epochs", epochs, 1)
-        return epochs
-    if budget not in task.epochs:
-        raise InputError(f"the budget must be one of {', '.join(task.epochs)}", budget)
-    return task.epochs[budget]
 
 
 def _check(what: str, value: object, least: int) -> None:

@@ -161,8 +161,9 @@ class Driver:
     def _send(self, flight: _Flight, seed: int) -> None:
         flight.sent.add(seed)
         self._busy += 1
+        plan = self._plan
         self._executor.submit(
-            Job(flight.trial.number, flight.activation, self._plan.task, seed, self._plan.epochs)
+            Job(flight.trial.number, flight.activation, plan.task, seed, plan.epochs, plan.setting)
         )
 
     def _take(self, result: Result) -> None:

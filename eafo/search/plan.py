@@ -13,6 +13,7 @@ from typing import Any
 
 from eafo import tasks
 from eafo.errors import InputError
+from eafo.tasks import Setting
 
 __all__ = ["Plan", "PrunerPlan", "Range", "SamplerPlan", "Space"]
 
@@ -135,6 +136,7 @@ class Plan:
         first_seed: the first of these seeds.
         sampler: who proposes.
         pruner: who gives up early.
+        setting: on what trainings run, and what they keep.
 
     Raises:
         InputError: a value breaks its rule.
@@ -149,11 +151,12 @@ class Plan:
     first_seed: int = 0
     sampler: SamplerPlan = field(default_factory=SamplerPlan)
     pruner: PrunerPlan = field(default_factory=PrunerPlan)
+    setting: Setting = field(default_factory=Setting)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise InputError("a plan's name must be letters, digits, _ . - (at most 64)", self.name)
-        tasks.get(self.task)
+        tasks.check(tasks.get(self.task), self.setting)
         _check_count("epochs", self.epochs, 1)
         _check_count("trials", self.trials, 1)
         _check_count("seeds", self.seeds, 1)
@@ -176,7 +179,7 @@ class Plan:
             for r in values["space"]["parameters"]
         }
         space = {"bases": list(self.space.bases), "laws": list(self.space.laws), "parameters": ranges}
-        return {**values, "space": space}
+        return {**values, "space": space, "setting": self.setting.to_dict()}
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Plan:
@@ -227,24 +230,17 @@ def _check_count(what: str, value: object, least: int) -> None:
 def _plan(values: Mapping[str, Any]) -> Plan:
     known = [f.name for f in fields(Plan)]
     given = _table(values, "a plan", [*known, "budget"], ("name", "task", "trials", "seeds", "space"))
-    given["epochs"] = _epochs(given)
     given["space"] = _space(given["space"])
-    for key, kind in (("sampler", SamplerPlan), ("pruner", PrunerPlan)):
+    for key, kind in (("sampler", SamplerPlan), ("pruner", PrunerPlan), ("setting", Setting)):
         if key in given:
             given[key] = kind(**_table(given[key], f"[{key}]", [f.name for f in fields(kind)]))
-    return Plan(**given)
-
-
-def _epochs(given: dict[str, Any]) -> Any:
     budget = given.pop("budget", None)
     if (budget is None) == ("epochs" not in given):
         raise InputError("a plan must say how long a training is, by epochs or by budget, not both")
-    if budget is None:
-        return given["epochs"]
-    lengths = tasks.get(given["task"]).epochs
-    if budget not in lengths:
-        raise InputError(f"the budget must be one of {', '.join(lengths)}", budget)
-    return lengths[budget]
+    if budget is not None:
+        given["epochs"], examples = tasks.length(tasks.get(given["task"]), budget)
+        given["setting"] = given.get("setting", Setting()).with_examples(examples)
+    return Plan(**given)
 
 
 def _space(values: Any) -> Space:

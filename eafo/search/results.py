@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ from eafo.activation import Activation
 from eafo.errors import EafoError, InputError, MissingDependencyError
 from eafo.search.statistics import Estimate
 from eafo.tasks.protocol import Outcome
+from eafo.tasks.setting import Setting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,12 +177,14 @@ class Comparison:
         epochs: the length of each training.
         seeds: the seeds, the same for every arm.
         arms: the activations in the order given.
+        setting: on what they were trained.
     """
 
     task: str
     epochs: int
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
+    setting: Setting = field(default_factory=Setting)
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each activation and seed."""
@@ -219,6 +222,7 @@ class Comparison:
             "task": self.task,
             "epochs": self.epochs,
             "seeds": list(self.seeds),
+            "setting": self.setting.to_dict(),
             "arms": [
                 {
                     "activation": json.loads(arm.activation.to_json()),
@@ -244,7 +248,8 @@ class Comparison:
                 )
                 for arm in values["arms"]
             )
-            return cls(str(values["task"]), int(values["epochs"]), tuple(map(int, values["seeds"])), arms)
+            seeds, setting = tuple(map(int, values["seeds"])), Setting.from_dict(values.get("setting", {}))
+            return cls(str(values["task"]), int(values["epochs"]), seeds, arms, setting)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError("a comparison's JSON must be what save wrote", repr(values)) from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from eafo.errors import InputError
@@ -15,11 +16,27 @@ from eafo.tasks.protocol import BUDGETS, DivergedError, Learned, Outcome, Task
 from eafo.tasks.setting import Setting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
+    from eafo.activation import Activation
     from eafo.catalog import ActivationLike
 
-__all__ = ["BUDGETS", "DivergedError", "Learned", "Outcome", "Setting", "Task", "build_model", "get", "names"]
+__all__ = [
+    "BUDGETS",
+    "DivergedError",
+    "Learned",
+    "Outcome",
+    "Setting",
+    "Task",
+    "build_model",
+    "check",
+    "get",
+    "length",
+    "names",
+    "run",
+]
 
 _EMBEDDED = {
     "char-lm": "eafo.tasks.text:CHAR_LM",
@@ -81,6 +98,50 @@ def _import(path: str) -> Task:
     if not isinstance(task, Task):
         raise InputError("a task must have name, description, epochs, prepare and run", path)
     return task
+
+
+def length(task: Task, budget: str) -> tuple[int, int | None]:
+    """The epochs of a budget, and how many examples it takes: None for all.
+
+    Raises:
+        InputError: no such budget.
+
+    >>> length(get("mnist1d"), "short")
+    (50, None)
+    """
+    if budget not in task.epochs:
+        raise InputError(f"the budget must be one of {', '.join(task.epochs)}", budget)
+    examples: Mapping[str, int | None] = getattr(task, "examples", {})
+    return task.epochs[budget], examples.get(budget)
+
+
+def check(task: Task, setting: Setting) -> None:
+    """Check that a task can be run in a setting.
+
+    Raises:
+        InputError: the setting differs from the default, and the task's `run` takes none.
+    """
+    if setting != Setting() and "setting" not in inspect.signature(task.run).parameters:
+        raise InputError(
+            "a task runs in another setting where its run takes the keyword setting",
+            task.name,
+            f"leave out {', '.join(setting.to_dict())}",
+        )
+
+
+def run(task: Task, activation: Activation, seed: int, epochs: int, setting: Setting) -> Outcome:
+    """Run a task in a setting.
+
+    Raises:
+        InputError: as `check`.
+        DivergedError: the loss left the finite numbers.
+    """
+    check(task, setting)
+    if setting == Setting():
+        return task.run(activation, seed, epochs)
+    run: Any = task.run
+    outcome: Outcome = run(activation, seed, epochs, setting=setting)
+    return outcome
 
 
 def build_model(name: str, data: str, activation: ActivationLike) -> nn.Module:

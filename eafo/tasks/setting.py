@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from eafo.errors import InputError
@@ -53,6 +53,10 @@ class Setting:
         count = self.examples
         if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
             raise InputError("the number of examples must be a whole number from 1", count)
+
+    def with_examples(self, count: int | None) -> Setting:
+        """The same with so many examples, where it does not say itself how many."""
+        return self if count is None or self.examples is not None else replace(self, examples=count)
 
     def to_dict(self) -> dict[str, Any]:
         """What differs from the default, as plain JSON values.

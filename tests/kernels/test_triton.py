@@ -17,6 +17,8 @@ from eafo.errors import MissingDependencyError
 from eafo.kernels import compile_kernel, emit
 from eafo.kernels.backends import triton as backend
 from eafo.kernels.launch import triton as launching
+from eafo.kernels.launch.cpp import CppRunner
+from eafo.kernels.launch.cuda import CudaRunner
 from eafo.kernels.lower import Scalar
 
 needs_triton = pytest.mark.skipif(not launching.available(), reason="eafo[triton] is not installed")
@@ -43,7 +45,11 @@ def _compiled(name, function, pointer, target):
 def test_it_compiles_for_nvidia_and_amd(name):
     from triton.backends.compiler import GPUTarget
 
-    for target, result in ((GPUTarget("cuda", 90, 32), "cubin"), (GPUTarget("hip", "gfx942", 64), "hsaco")):
+    for target, result in (
+        (GPUTarget("cuda", 80, 32), "cubin"),
+        (GPUTarget("cuda", 90, 32), "cubin"),
+        (GPUTarget("hip", "gfx942", 64), "hsaco"),
+    ):
         for function, pointer in (
             ("forward_float32", "*bf16"),
             ("backward_float32", "*fp32"),
@@ -59,10 +65,15 @@ def test_it_compiles_for_nvidia_and_amd(name):
 def test_the_catalog_compiles(name):
     from triton.backends.compiler import GPUTarget
 
-    for precision, pointer in (("float32", "*fp16"), ("float64", "*fp64")):
-        for direction in ("forward", "backward"):
-            asm = _compiled(name, f"{direction}_{precision}", pointer, GPUTarget("cuda", 80, 32))
-            assert asm["cubin"].startswith(b"\x7fELF")
+    for target, result in (
+        (GPUTarget("cuda", 80, 32), "cubin"),
+        (GPUTarget("cuda", 90, 32), "cubin"),
+        (GPUTarget("hip", "gfx942", 64), "hsaco"),
+    ):
+        for precision, pointer in (("float32", "*fp16"), ("float64", "*fp64")):
+            for direction in ("forward", "backward"):
+                asm = _compiled(name, f"{direction}_{precision}", pointer, target)
+                assert asm[result].startswith(b"\x7fELF")
 
 
 _INTERPRETED = """
@@ -174,7 +185,9 @@ def test_without_triton_the_remedy_is_named(monkeypatch):
     ):
         compile_kernel("silu", "triton")(torch.ones(2))
     # Where it was not asked for, plain operations do.
-    assert compile_kernel("silu", "triton").activation.name == "silu"
+    monkeypatch.setattr(CudaRunner, "serves", lambda *_: False)
+    monkeypatch.setattr(CppRunner, "serves", lambda *_: False)
+    assert compile_kernel("silu").served_by(torch.ones(2)) == "aten"
 
 
 def test_tensors_of_the_cpu_are_served_by_plain_operations():
@@ -217,3 +230,40 @@ def test_on_a_gpu_sums_have_the_same_bits_every_time():
         compile_kernel("crrelu", "triton")(x, epsilon=epsilon).sum().backward()
         found.add(epsilon.grad.item())
     assert len(found) == 1
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_triton
+def test_on_a_gpu_torch_compile_sees_through_the_operators():
+    runner = launching.TritonRunner(Scalar.of(get("crrelu")))
+    x = torch.linspace(-4, 4, 10_001, device="cuda")
+    given = [torch.tensor(0.1, device="cuda")]
+    compiled = torch.compile(lambda x, given: runner._forward(x, given) + 1, fullgraph=True)
+    expected = compile_kernel("crrelu", "aten")(x, epsilon=0.1) + 1
+    torch.testing.assert_close(compiled(x, given), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_triton
+def test_on_a_gpu_numbers_are_captured_in_a_graph():
+    kernel, x = compile_kernel("crrelu", "triton"), torch.randn(4096, device="cuda")
+    kernel(x, epsilon=0.3)  # compiled before the capture
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        y = kernel(x, epsilon=0.3)
+    x.copy_(torch.randn(4096, device="cuda"))
+    graph.replay()
+    torch.testing.assert_close(y, compile_kernel("crrelu", "aten")(x, epsilon=0.3), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="fewer than two CUDA devices")
+@needs_triton
+def test_on_a_gpu_that_is_not_the_current_one_it_launches_there():
+    x = torch.randn(4096, device="cuda:1", requires_grad=True)
+    y = compile_kernel("crrelu", "triton")(x)
+    y.sum().backward()
+    torch.testing.assert_close(y, compile_kernel("crrelu", "aten")(x), rtol=1e-5, atol=1e-5)
+    assert x.grad.device == x.device

@@ -51,9 +51,13 @@ def test_a_plan_survives_its_own_form() -> None:
     ("path", "value", "message"),
     [
         ("triels", 4, "the keys of a plan are: name, task, epochs, trials, seeds, space, first_seed, sampler, pruner, "
-         "budget, but got 'triels'; did you mean 'trials'?"),
+         "setting, budget, but got 'triels'; did you mean 'trials'?"),
         ("space/base", ["relu"], "the keys of [space] are: bases, laws, parameters, but got 'base'; did you mean 'bases'?"),
         ("space/parameters/t/hihg", 1, "the keys of [space.parameters.t] are: low, high, log, learnable, but got 'hihg'"),
+        ("setting", {"devise": "cpu"}, "the keys of [setting] are: device, precision, compiled, examples, record, checkpoints, "
+         "but got 'devise'; did you mean 'device'?"),
+        ("setting", {"precision": "half"}, "precision must be one of float32, bfloat16, float16, but got 'half'"),
+        ("setting", {"examples": 0}, "the number of examples must be a whole number from 1, but got 0"),
         ("sampler/sed", 1, "the keys of [sampler] are: name, seed, but got 'sed'; did you mean 'seed'?"),
         ("pruner/warm", 1, "the keys of [pruner] are: name, startup, warmup, but got 'warm'; did you mean 'warmup'?"),
         ("name", None, "a plan must have the key 'name'"),

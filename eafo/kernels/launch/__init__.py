@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-__all__ = ["Constants", "FormRunner", "Runner", "are_plain", "laid_out_as", "may_be_kept"]
+__all__ = ["Constants", "FormRunner", "Runner", "are_plain", "as_tensors", "laid_out_as", "may_be_kept"]
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 _BATCHED = torch._C._dispatch_key_parse("Batched")
@@ -72,6 +72,19 @@ class Constants:
                 self._kept.clear()
             self._kept[key] = torch.full((), value, dtype=dtype, device=device)
         return self._kept[key]
+
+
+_KEPT = Constants()
+
+
+def as_tensors(
+    x: torch.Tensor, real: torch.dtype, values: tuple[float | torch.Tensor, ...]
+) -> list[torch.Tensor]:
+    """The numbers beside x, on its device, in the type that computes; the processor waits for none of them."""
+    return [
+        v.detach().to(x.device, real) if isinstance(v, torch.Tensor) else _KEPT.get(v, real, x.device)
+        for v in values
+    ]
 
 
 def may_be_kept(device: torch.device) -> bool:

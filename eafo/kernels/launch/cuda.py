@@ -11,7 +11,7 @@ import torch
 
 from eafo.kernels import nvrtc
 from eafo.kernels.backends import cuda
-from eafo.kernels.launch import Constants, are_plain, laid_out_as, may_be_kept
+from eafo.kernels.launch import are_plain, as_tensors, laid_out_as, may_be_kept
 from eafo.kernels.launch.layout import Layout, are_served, are_single, like
 from eafo.kernels.lower import Scalar
 
@@ -137,7 +137,7 @@ class CudaRunner:
             x = torch.empty_like(x).copy_(x)
         if n:
             module, given = self.load(x.device, "float8"), self._on_device(x, values)
-            (factor,) = _as_tensors(x, torch.float32, (scale,))
+            (factor,) = as_tensors(x, torch.float32, (scale,))
             module.launch("eafo_forward", x, module.blocks(x), x, y, factor, n, *given)
         return y
 
@@ -158,7 +158,7 @@ class CudaRunner:
         return torch.float64 if wide else torch.float32
 
     def _on_device(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> list[torch.Tensor]:
-        return _as_tensors(x, self._real(x), values)
+        return as_tensors(x, self._real(x), values)
 
     def _summed(
         self,
@@ -334,19 +334,6 @@ def _kernel(module: _Module, name: str) -> Any:
     return module.code.get_kernel(name)
 
 
-_CONSTANTS = Constants()
-
-
 @functools.lru_cache(maxsize=64)
 def _tickets(index: int, stream: int) -> torch.Tensor:
     return torch.zeros(_TICKETS, dtype=torch.int32, device=f"cuda:{index}")
-
-
-def _as_tensors(
-    x: torch.Tensor, real: torch.dtype, values: tuple[float | torch.Tensor, ...]
-) -> list[torch.Tensor]:
-    """The numbers beside x, on its device."""
-    return [
-        v.to(x.device, real) if isinstance(v, torch.Tensor) else _CONSTANTS.get(v, real, x.device)
-        for v in values
-    ]

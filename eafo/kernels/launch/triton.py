@@ -7,17 +7,21 @@ import hashlib
 import importlib.util
 import os
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from eafo.errors import BuildError, MissingDependencyError
 from eafo.kernels import build
 from eafo.kernels.backends import triton as backend
-from eafo.kernels.launch import are_plain, laid_out_as
+from eafo.kernels.launch import are_plain, as_tensors, laid_out_as
 from eafo.kernels.launch.layout import are_single
 from eafo.kernels.lower import Scalar
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 __all__ = ["TritonRunner", "available", "load_module"]
 
@@ -66,17 +70,18 @@ class TritonRunner:
     def forward(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> torch.Tensor:
         """f(x; θ), of the shape and type of x."""
         x = laid_out_as(torch.empty_like(x), x)
-        y: torch.Tensor = self._forward(x, self._given(x, values))
+        with _on(x.device):
+            y: torch.Tensor = self._forward(x, as_tensors(x, self._real(x), values))
         return y
 
     def backward(
         self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...], grad: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         """grad·f′, and Σ grad·∂f/∂θ for each learnable θ."""
-        like = torch.empty_like(x)
-        given = self._given(x, values)
-        dx, totals = self._backward(laid_out_as(like, x), laid_out_as(like, grad), given)
-        real = self._real(x)
+        like, real = torch.empty_like(x), self._real(x)
+        with _on(x.device):
+            given = as_tensors(x, real, values)
+            dx, totals = self._backward(laid_out_as(like, x), laid_out_as(like, grad), given)
         sums = (
             total.to(v.dtype if isinstance(v := values[i], torch.Tensor) else real)
             for total, i in zip(totals.unbind(), self._learnable, strict=True)
@@ -87,9 +92,13 @@ class TritonRunner:
         wide = x.dtype == torch.float64 or (self._exact and x.dtype == torch.float32)
         return torch.float64 if wide else torch.float32
 
-    def _given(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> list[torch.Tensor]:
-        """The parameters on the device, of the type that computes."""
-        return [torch.as_tensor(v, dtype=self._real(x), device=x.device).detach() for v in values]
+
+def _on(device: torch.device) -> AbstractContextManager[None]:
+    """Triton launches on the current device, whichever holds the tensors; under a mode that only looks, none is needed."""
+    if torch._C._len_torch_dispatch_stack():
+        return nullcontext()
+    context: AbstractContextManager[None] = getattr(torch, device.type).device(device)
+    return context
 
 
 @functools.lru_cache(maxsize=512)

@@ -6,8 +6,10 @@ machine; a worker that dies is the executor's business, not the driver's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from eafo.tasks import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +31,7 @@ class Job:
         task: the task's name, or ``"module:object"``.
         seed: its seed.
         epochs: its length.
+        setting: on what it runs, and what it keeps.
     """
 
     owner: int
@@ -36,6 +39,7 @@ class Job:
     task: str
     seed: int
     epochs: int
+    setting: Setting = field(default_factory=Setting)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from eafo import errors
 from eafo.activation import Activation
 from eafo.errors import EafoError
 from eafo.search.executors import Job, Result
-from eafo.tasks import DivergedError, Outcome
+from eafo.tasks import DivergedError, Outcome, Setting
 
 __all__ = ["READY", "decode_job", "decode_result", "encode_job", "encode_result"]
 
@@ -27,14 +27,15 @@ _KINDS: dict[str, type[EafoError]] = {
 def encode_job(job: Job) -> str:
     """A job as one line."""
     values = {"owner": job.owner, "task": job.task, "seed": job.seed, "epochs": job.epochs}
-    return json.dumps({**values, "activation": job.activation.to_json()})
+    return json.dumps({**values, "activation": job.activation.to_json(), "setting": job.setting.to_dict()})
 
 
 def decode_job(line: str) -> Job:
     """Read what `encode_job` wrote."""
     values = json.loads(line)
     activation = Activation.from_json(values.pop("activation"))
-    return Job(activation=activation, **values)
+    setting = Setting.from_dict(values.pop("setting"))
+    return Job(activation=activation, setting=setting, **values)
 
 
 def encode_result(outcome: Outcome | None, error: BaseException | None) -> str:

@@ -28,7 +28,8 @@ def _read(source: TextIO, jobs: queue.SimpleQueue[str]) -> None:
 def _answer(line: str) -> str:
     try:
         job = decode_job(line)
-        return encode_result(tasks.get(job.task).run(job.activation, job.seed, job.epochs), None)
+        task = tasks.get(job.task)
+        return encode_result(tasks.run(task, job.activation, job.seed, job.epochs, job.setting), None)
     except Exception as error:
         return encode_result(None, error)
 

@@ -1,0 +1,106 @@
+"""On what trainings run: precision, compilation, the number of examples; and who may be asked for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import ClassVar
+
+import pytest
+import torch
+
+import eafo
+from eafo import tasks
+from eafo.errors import InputError
+from eafo.tasks import Outcome, Setting
+from eafo.tasks.problem import Labels
+from eafo.tasks.train import train
+
+
+class Plain:
+    """A user's task that takes no setting."""
+
+    name, description = "plain", "a constant"
+    epochs: ClassVar = {"tiny": 1, "short": 1, "full": 1}
+    examples: ClassVar = {"tiny": 8}
+
+    def prepare(self) -> None: ...
+
+    def run(self, activation, seed, epochs):
+        return Outcome(seed, float(epochs))
+
+
+def run(name: str = "mnist1d-mlp", epochs: int = 2, **setting) -> Outcome:
+    return tasks.run(tasks.get(name), eafo.get("crrelu"), 3, epochs, Setting(**setting))
+
+
+def test_a_setting_survives_its_own_form() -> None:
+    setting = Setting("cuda:1", "float16", True, 7, True, "kept")
+    assert Setting.from_dict(setting.to_dict()) == setting
+    assert Setting().to_dict() == {}
+    with pytest.raises(InputError, match="a setting must be what to_dict wrote, but got 'colour'"):
+        Setting.from_dict({"colour": 1})
+    assert Setting(examples=3).with_examples(5).examples == 3
+    assert Setting().with_examples(5).examples == 5
+
+
+def test_a_task_without_a_setting_runs_in_the_default_alone() -> None:
+    found = Plain()
+    assert tasks.length(found, "tiny") == (1, 8)
+    assert tasks.length(found, "full") == (1, None)
+    assert tasks.run(found, eafo.get("relu"), 4, 2, Setting()) == Outcome(4, 2.0)
+    with pytest.raises(InputError, match="takes the keyword setting, but got 'plain'; leave out compiled"):
+        tasks.run(found, eafo.get("relu"), 4, 2, Setting(compiled=True))
+
+
+def test_half_precision_trains_nearly_as_float32() -> None:
+    plain, half = run(), run(precision="bfloat16")
+    assert half.loss != plain.loss
+    assert half.loss == pytest.approx(plain.loss, rel=0.02)
+    assert run(precision="bfloat16").loss == half.loss
+
+
+def test_float16_scales_its_loss() -> None:
+    assert run(precision="float16").loss == pytest.approx(run().loss, rel=0.01)
+
+
+# torch's own, where its compiler is loaded.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_training_is_the_same_but_for_rounding() -> None:
+    assert run(compiled=True).loss == pytest.approx(run().loss, rel=1e-3)
+
+
+def test_the_first_examples_alone_are_used() -> None:
+    assert run(examples=250).steps == 2 * 3  # batches of 100
+    assert run("ood", examples=64).steps == 3 * 2
+    with pytest.raises(InputError, match="a text has no examples to count, but got 5; give fewer epochs"):
+        run("char-lm", examples=5)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"torch must have the device here \(.*\), but got 'gpu'; leave it out"
+    ):
+        run(device="gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match=r"torch must have the device here .*'cuda'"):
+            run(device="cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_it_trains_as_here() -> None:
+    assert run(device="cuda").loss == pytest.approx(run().loss, rel=1e-3)
+
+
+@pytest.mark.skipif(not os.environ.get("EAFO_DATA"), reason="EAFO_DATA is not set")
+def test_labels_are_those_of_the_first_examples() -> None:
+    found = tasks.get("mnist-mlp")
+    assert isinstance(found, tasks.mnist.Classification)
+    whole, part = found.problem(), found.problem(Setting(examples=100))
+    assert isinstance(part, Labels)
+    assert part.data.test_labels.tolist() == whole.data.test_labels[:100].tolist()
+    assert part.steps == 2
+    recipe = dataclasses.replace(found.recipe, batch=100)
+    outcome = train(part, eafo.get("relu"), recipe, seed=0, epochs=1, share=0.0)
+    assert (outcome.score * 100) % 100 == pytest.approx(0, abs=1e-9)
