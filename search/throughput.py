@@ -74,7 +74,7 @@ def steps(given: Problem, recipe: Any, layer: Callable[..., nn.Module], *, compi
         model = torch.compile(model, dynamic=False)
     order = torch.Generator().manual_seed(0)
     while True:
-        for inputs, targets in given.batches(order):
+        for inputs, targets in given.batches(order, 0):
             # The last batch of an epoch may be smaller, and would be compiled anew.
             if len(inputs) < recipe.batch:
                 continue

@@ -66,6 +66,9 @@ def compare(  # noqa: PLR0917 - each is an option of the command
         int | None, typer.Option("--examples", show_default="the budget's", help="The first so many alone.")
     ] = None,
     record: Annotated[bool, typer.Option("--record", help="Keep what each layer saw and learned.")] = False,
+    stacked: Annotated[
+        int, typer.Option("--stacked", metavar="K", help="Train K seeds at once, as one stack.")
+    ] = 1,
     checkpoints: Annotated[
         Path | None,
         typer.Option("--checkpoints", metavar="DIR", help="Keep trainings there, and go on from there."),
@@ -88,6 +91,7 @@ def compare(  # noqa: PLR0917 - each is an option of the command
         compiled,
         examples,
         record,
+        stacked,
         None if checkpoints is None else str(checkpoints),
     )
     with interruptible("a comparison is saved when it is complete: start it again"):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from eafo import catalog, tasks
-from eafo.errors import InputError
+from eafo.errors import EafoError, InputError
 from eafo.search.executors import Job, Result
 from eafo.search.executors.local import LocalExecutor
 from eafo.search.progress import Progress, SilentProgress
 from eafo.search.results import Arm, Comparison
+from eafo.tasks import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,9 +70,15 @@ def compare(
     found.prepare()
     chosen = tuple(range(first_seed, first_seed + seeds))
     # Seed by seed, so that an interrupted look at the bar's best compares arms of equal counts.
-    jobs = [Job(i, a, task, seed, length, setting) for seed in chosen for i, a in enumerate(compared)]
-    results = _run(jobs, workers, progress or SilentProgress(), [a.name for a in compared])
-    arms = tuple(_arm(i, a, results) for i, a in enumerate(compared))
+    size = setting.stacked
+    stacks = [chosen[start : start + size] for start in range(0, seeds, size)]
+    jobs = [
+        Job(i, a, task, first, length, setting, tuple(rest))
+        for first, *rest in stacks
+        for i, a in enumerate(compared)
+    ]
+    found_seeds = _run(jobs, workers, progress or SilentProgress(), [a.name for a in compared])
+    arms = tuple(_arm(a, found_seeds[i]) for i, a in enumerate(compared))
     return Comparison(found.name if task in tasks.names() else task, length, chosen, arms, setting)
 
 
@@ -100,25 +107,36 @@ def _check(what: str, value: object, least: int) -> None:
         raise InputError(f"{what} must be a whole number from {least} to {most}", value)
 
 
-def _run(jobs: list[Job], workers: int | None, progress: Progress, names: list[str]) -> list[Result]:
-    results: list[Result] = []
+#: By arm and seed, what became of it.
+_Found = dict[int, dict[int, "Outcome | EafoError"]]
+
+
+def _run(jobs: list[Job], workers: int | None, progress: Progress, names: list[str]) -> _Found:
+    found: _Found = {job.owner: {} for job in jobs}
     with LocalExecutor(workers) as executor:
         for job in jobs:
             executor.submit(job)
-        progress.started(len(jobs), 0)
+        progress.started(sum(1 + len(job.further) for job in jobs), 0)
         try:
-            while len(results) < len(jobs):
-                results.append(executor.next())
-                progress.advanced(1, _best(results, names))
+            for _ in jobs:
+                result = executor.next()
+                found[result.job.owner] |= _by_seed(result)
+                progress.advanced(1 + len(result.job.further), _best(found, names))
         finally:
             progress.finished()
-    return results
+    return found
 
 
-def _best(results: list[Result], names: list[str]) -> str:
+def _by_seed(result: Result) -> dict[int, Outcome | EafoError]:
+    first = result.outcome or result.error
+    assert first is not None  # noqa: S101 - a result is one of the two
+    return dict(zip((result.job.seed, *result.job.further), (first, *result.further), strict=True))
+
+
+def _best(found: _Found, names: list[str]) -> str:
     means: dict[int, float] = {}
-    for owner in {r.job.owner for r in results}:
-        scores = [r.outcome.score for r in results if r.job.owner == owner and r.outcome]
+    for owner, results in found.items():
+        scores = [r.score for r in results.values() if isinstance(r, Outcome)]
         if scores:
             means[owner] = sum(scores) / len(scores)
     if not means:
@@ -127,7 +145,7 @@ def _best(results: list[Result], names: list[str]) -> str:
     return f"best {means[best]:.2f} {names[best]}"
 
 
-def _arm(index: int, activation: Activation, results: list[Result]) -> Arm:
-    own = sorted((r for r in results if r.job.owner == index), key=lambda r: r.job.seed)
-    failures = tuple(f"seed {r.job.seed}: {r.error}" for r in own if r.outcome is None)
-    return Arm(activation, tuple(r.outcome for r in own if r.outcome), failures)
+def _arm(activation: Activation, found: dict[int, Outcome | EafoError]) -> Arm:
+    own = sorted(found.items())
+    failures = tuple(f"seed {seed}: {r}" for seed, r in own if not isinstance(r, Outcome))
+    return Arm(activation, tuple(r for _, r in own if isinstance(r, Outcome)), failures)

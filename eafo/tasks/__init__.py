@@ -9,14 +9,15 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from eafo.errors import InputError
+from eafo.errors import EafoError, InputError
 from eafo.tasks.protocol import BUDGETS, DivergedError, Learned, Outcome, Task
 from eafo.tasks.setting import Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import nn
 
@@ -36,6 +37,7 @@ __all__ = [
     "length",
     "names",
     "run",
+    "run_stacked",
 ]
 
 _EMBEDDED = {
@@ -121,7 +123,7 @@ def check(task: Task, setting: Setting) -> None:
     Raises:
         InputError: the setting differs from the default, and the task's `run` takes none.
     """
-    if setting != Setting() and "setting" not in inspect.signature(task.run).parameters:
+    if replace(setting, stacked=1) != Setting() and "setting" not in inspect.signature(task.run).parameters:
         raise InputError(
             "a task runs in another setting where its run takes the keyword setting",
             task.name,
@@ -137,11 +139,42 @@ def run(task: Task, activation: Activation, seed: int, epochs: int, setting: Set
         DivergedError: the loss left the finite numbers.
     """
     check(task, setting)
-    if setting == Setting():
+    if replace(setting, stacked=1) == Setting():
         return task.run(activation, seed, epochs)
     run: Any = task.run
     outcome: Outcome = run(activation, seed, epochs, setting=setting)
     return outcome
+
+
+def run_stacked(
+    task: Task, activation: Activation, seeds: Sequence[int], epochs: int, setting: Setting
+) -> Sequence[Outcome | EafoError]:
+    """Run a task with several seeds, as one stack where the task's ``run_stacked`` does that, else one by one.
+
+    A stack pays where networks are so small that their calls take the time: of the embedded tasks on a processor, ``ood`` and
+    ``mnist1d-mlp``.
+
+    Returns:
+        What became of each seed: its outcome, or the error that ended it alone.
+
+    Raises:
+        InputError: as `check`; a setting that is not for stacks.
+    """
+    check(task, setting)
+    stack: Any = getattr(task, "run_stacked", None)
+    if stack is not None:
+        found: Sequence[Outcome | EafoError] = stack(activation, seeds, epochs, setting)
+        return found
+    return [_caught(task, activation, seed, epochs, replace(setting, stacked=1)) for seed in seeds]
+
+
+def _caught(
+    task: Task, activation: Activation, seed: int, epochs: int, setting: Setting
+) -> Outcome | EafoError:
+    try:
+        return run(task, activation, seed, epochs, setting)
+    except EafoError as error:
+        return error
 
 
 def build_model(name: str, data: str, activation: ActivationLike) -> nn.Module:

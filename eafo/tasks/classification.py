@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from eafo.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import nn
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from eafo.tasks.data import DataSet
     from eafo.tasks.models import ActivationFactory
     from eafo.tasks.problem import Labels
-    from eafo.tasks.protocol import Outcome
+    from eafo.tasks.protocol import DivergedError, Outcome
     from eafo.tasks.recipe import Recipe
     from eafo.tasks.setting import Setting
 
@@ -103,6 +103,19 @@ class Classification:
             epochs=epochs,
             share=self.share,
             setting=setting,
+        )
+
+    def run_stacked(
+        self, activation: Activation, seeds: Sequence[int], epochs: int, setting: Setting
+    ) -> Sequence[Outcome | DivergedError]:
+        """As `run`, with several seeds as one stack; see `eafo.tasks.stacked.train_stacked`."""
+        for seed in seeds:
+            check_run(seed, epochs)
+        from eafo.tasks.stacked import train_stacked  # noqa: PLC0415 - as above
+
+        members = [(activation, seed) for seed in seeds]
+        return train_stacked(
+            self.problem(setting), members, self.recipe, epochs=epochs, share=self.share, setting=setting
         )
 
     def problem(self, setting: Setting | None = None) -> Labels:

@@ -7,16 +7,16 @@ of polynomials, harmonics and a formula of physics, judged where there was nothi
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from eafo.tasks.classification import check_run
-from eafo.tasks.protocol import Learned, Outcome
+from eafo.tasks.protocol import DivergedError, Learned, Outcome
 from eafo.tasks.recipe import Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -109,20 +109,61 @@ class Extrapolation:
             )
             for name, given in self.functions.items()
         }
-        outcomes = tuple(found.values())
-        return Outcome(
-            seed=seed,
-            score=_mean([o.score for o in outcomes]),
-            curve=tuple(map(_mean, zip(*(o.curve for o in outcomes), strict=True))),
-            loss=tuple(map(_mean, zip(*(o.loss for o in outcomes), strict=True))),
-            learned=tuple(
-                Learned(f"{name}.{one.parameter}", one.start, one.end)
-                for name, outcome in found.items()
-                for one in outcome.learned
-            ),
-            seconds=sum(o.seconds for o in outcomes),
-            steps=sum(o.steps for o in outcomes),
-        )
+        return _together(found)
+
+    def run_stacked(
+        self, activation: Activation, seeds: Sequence[int], epochs: int, setting: Setting
+    ) -> Sequence[Outcome | DivergedError]:
+        """As `run`, with several seeds as one stack a function; see `eafo.tasks.stacked.train_stacked`."""
+        for seed in seeds:
+            check_run(seed, epochs)
+        from eafo.tasks.stacked import train_stacked  # noqa: PLC0415 - as above
+
+        members = [(activation, seed) for seed in seeds]
+        found = {
+            name: train_stacked(
+                problem(*given).first(setting.examples or _POINTS),
+                members,
+                RECIPE,
+                epochs=epochs,
+                share=_SHARE,
+                setting=setting,
+            )
+            for name, given in self.functions.items()
+        }
+        by_seed = [dict(zip(found, each, strict=True)) for each in zip(*found.values(), strict=True)]
+        return [_together_or_error(results) for results in by_seed]
+
+
+def _together_or_error(results: Mapping[str, Outcome | DivergedError]) -> Outcome | DivergedError:
+    """The outcome of all functions, or the first error."""
+    outcomes = {name: result for name, result in results.items() if isinstance(result, Outcome)}
+    errors = [result for result in results.values() if not isinstance(result, Outcome)]
+    return errors[0] if errors else _together(outcomes)
+
+
+def _together(found: Mapping[str, Outcome]) -> Outcome:
+    """The mean over the functions, and what each learned."""
+    outcomes = tuple(found.values())
+    return Outcome(
+        seed=outcomes[0].seed,
+        score=_mean([o.score for o in outcomes]),
+        curve=tuple(map(_mean, zip(*(o.curve for o in outcomes), strict=True))),
+        loss=tuple(map(_mean, zip(*(o.loss for o in outcomes), strict=True))),
+        learned=tuple(
+            Learned(f"{name}.{one.parameter}", one.start, one.end)
+            for name, outcome in found.items()
+            for one in outcome.learned
+        ),
+        seconds=sum(o.seconds for o in outcomes),
+        steps=sum(o.steps for o in outcomes),
+        metrics={name: outcome.score for name, outcome in found.items()},
+        layers=tuple(
+            replace(layer, name=f"{name}.{layer.name}")
+            for name, outcome in found.items()
+            for layer in outcome.layers
+        ),
+    )
 
 
 def _mean(values: tuple[float, ...] | list[float]) -> float:

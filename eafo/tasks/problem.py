@@ -32,8 +32,11 @@ class Problem(Protocol):
         """Batches an epoch."""
         ...
 
-    def batches(self, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch: inputs and targets, a batch at a time, on whichever device; ``order`` is a generator of the processor."""
+    def batches(self, order: torch.Generator, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """An epoch, counted from 0: inputs and targets, a batch at a time, on whichever device.
+
+        ``order`` is a generator of the processor: what else is drawn comes from it too, so that a training can go on from it.
+        """
         ...
 
     def loss(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -84,7 +87,7 @@ class Labels:
         """Batches an epoch."""
         return -(-len(self.data.train_inputs) // self.batch)
 
-    def batches(self, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, order: torch.Generator, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every example once, in a fresh order."""
         inputs, labels = torch.from_numpy(self.data.train_inputs), torch.from_numpy(self.data.train_labels)
         for chosen in torch.randperm(len(inputs), generator=order).split(self.batch):
@@ -145,7 +148,7 @@ class Values:
         """Batches an epoch."""
         return -(-len(self.inputs) // self.batch)
 
-    def batches(self, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, order: torch.Generator, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every example once, in a fresh order."""
         for chosen in torch.randperm(len(self.inputs), generator=order).split(self.batch):
             yield self.inputs[chosen], self.targets[chosen]
@@ -185,7 +188,7 @@ class NextByte:
         """The network."""
         return self.model(activation)
 
-    def batches(self, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, order: torch.Generator, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Windows from anywhere in the text."""
         for _ in range(self.steps):
             starts = torch.randint(len(self.text) - self.context, (self.batch, 1), generator=order)

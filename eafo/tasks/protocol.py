@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from eafo.activation import Activation
+    from eafo.laws import Law
 
-__all__ = ["BUDGETS", "DivergedError", "Learned", "Outcome", "Task"]
+__all__ = ["BUDGETS", "QUANTILES", "DivergedError", "Layer", "Learned", "Outcome", "Task"]
 
 #: The lengths a training comes in, from a look to the published protocol.
 BUDGETS = ("tiny", "short", "full")
+#: The levels of the quantiles that a `Layer` keeps.
+QUANTILES = tuple((i + 0.5) / 129 for i in range(129))
 
 
 class DivergedError(EafoError, ArithmeticError):
@@ -39,6 +42,56 @@ class Learned:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """What one layer's activation saw and learned in a training, a value an epoch.
+
+    Args:
+        name: its path in the network.
+        mean: of its inputs, over the last batch of each epoch.
+        deviation: of its inputs, as the mean.
+        parameters: each learnable parameter after each epoch; with a value a channel, their mean.
+        quantiles: of its inputs after the last epoch, at the levels `QUANTILES`.
+    """
+
+    name: str
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    parameters: Mapping[str, tuple[float, ...]] = field(hash=False)
+    quantiles: tuple[float, ...]
+
+    def law(self) -> Law:
+        """The law of its inputs, measured from the quantiles; see `eafo.laws.measure`.
+
+        Raises:
+            InputError: its inputs are constant, or nearly all the same.
+        """
+        from eafo.laws import measure  # noqa: PLC0415 - SciPy, only where a law is asked for
+
+        return measure(list(self.quantiles), name=self.name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "name": self.name,
+            "mean": list(self.mean),
+            "deviation": list(self.deviation),
+            "parameters": {k: list(v) for k, v in self.parameters.items()},
+            "quantiles": list(self.quantiles),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Layer:
+        """Read what `to_dict` wrote."""
+        return cls(
+            name=str(values["name"]),
+            mean=tuple(map(float, values["mean"])),
+            deviation=tuple(map(float, values["deviation"])),
+            parameters={str(k): tuple(map(float, v)) for k, v in values["parameters"].items()},
+            quantiles=tuple(map(float, values["quantiles"])),
+        )
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What one training of one activation with one seed brought.
 
@@ -51,6 +104,7 @@ class Outcome:
         seconds: the time the training took, wall clock.
         steps: the number of optimiser steps.
         metrics: further numbers by name, where a task has more to tell than its score.
+        layers: what each layer saw and learned, where that was to be recorded.
 
     Raises:
         InputError: the score is not finite.
@@ -67,6 +121,7 @@ class Outcome:
     seconds: float = 0.0
     steps: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    layers: tuple[Layer, ...] = ()
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.score):
@@ -74,13 +129,16 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values; `from_dict` reads them back to an equal Outcome."""
-        values = asdict(self)
         return {
-            **values,
+            "seed": self.seed,
+            "score": self.score,
             "curve": list(self.curve),
             "loss": list(self.loss),
-            "learned": list(values["learned"]),
+            "learned": [asdict(entry) for entry in self.learned],
+            "seconds": self.seconds,
+            "steps": self.steps,
             "metrics": dict(self.metrics),
+            "layers": [layer.to_dict() for layer in self.layers],
         }
 
     @classmethod
@@ -103,6 +161,7 @@ class Outcome:
                 seconds=float(values["seconds"]),
                 steps=int(values["steps"]),
                 metrics={str(k): float(v) for k, v in values.get("metrics", {}).items()},
+                layers=tuple(map(Layer.from_dict, values.get("layers", []))),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError("an outcome must be what to_dict wrote", repr(values)) from error

@@ -26,6 +26,7 @@ class Setting:
         compiled: whether `torch.compile` compiles forward pass and loss.
         examples: so many training and so many test examples, the first of each; None for all.
         record: keep what every layer saw and learned; see `eafo.tasks.Layer`.
+        stacked: so many seeds of one activation are trained as one stack of networks; see `eafo.tasks.run_stacked`.
         checkpoints: the directory where a training leaves its state after each epoch and from which it goes on; None for
             neither.
 
@@ -43,6 +44,7 @@ class Setting:
     compiled: bool = False
     examples: int | None = None
     record: bool = False
+    stacked: int = 1
     checkpoints: str | None = None
 
     def __post_init__(self) -> None:
@@ -50,9 +52,9 @@ class Setting:
             raise InputError(f"precision must be one of {', '.join(get_args(Precision))}", self.precision)
         if not isinstance(self.device, str) or not self.device:
             raise InputError("a device must be a name such as cpu or cuda", self.device)
-        count = self.examples
-        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-            raise InputError("the number of examples must be a whole number from 1", count)
+        for what, count in (("examples", self.examples), ("stacked seeds", self.stacked)):
+            if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+                raise InputError(f"the number of {what} must be a whole number from 1", count)
 
     def with_examples(self, count: int | None) -> Setting:
         """The same with so many examples, where it does not say itself how many."""

@@ -17,14 +17,14 @@ from eafo.tasks.classification import check_run
 from eafo.tasks.recipe import Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import nn
 
     from eafo.activation import Activation
     from eafo.tasks.models import ActivationFactory
     from eafo.tasks.problem import NextByte
-    from eafo.tasks.protocol import Outcome
+    from eafo.tasks.protocol import DivergedError, Outcome
     from eafo.tasks.setting import Setting
 
 __all__ = ["CHAR_LM", "CHAR_LM_GATED", "LanguageModel", "Text", "read_text"]
@@ -125,13 +125,29 @@ class LanguageModel:
             DivergedError: the loss left the finite numbers.
         """
         check_run(seed, epochs)
-        if setting is not None and setting.examples is not None:
-            raise InputError("a text has no examples to count", setting.examples, "give fewer epochs")
+        _check_setting(setting)
         from eafo.tasks.train import train  # noqa: PLC0415 - torch is loaded only where a training runs
 
         return train(
             problem(self.gated), activation, RECIPE, seed=seed, epochs=epochs, share=0.0, setting=setting
         )
+
+    def run_stacked(
+        self, activation: Activation, seeds: Sequence[int], epochs: int, setting: Setting
+    ) -> Sequence[Outcome | DivergedError]:
+        """As `run`, with several seeds as one stack; see `eafo.tasks.stacked.train_stacked`."""
+        for seed in seeds:
+            check_run(seed, epochs)
+        _check_setting(setting)
+        from eafo.tasks.stacked import train_stacked  # noqa: PLC0415 - as above
+
+        members = [(activation, seed) for seed in seeds]
+        return train_stacked(problem(self.gated), members, RECIPE, epochs=epochs, share=0.0, setting=setting)
+
+
+def _check_setting(setting: Setting | None) -> None:
+    if setting is not None and setting.examples is not None:
+        raise InputError("a text has no examples to count", setting.examples, "give fewer epochs")
 
 
 @functools.cache

@@ -6,7 +6,7 @@ import functools
 import math
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,12 +14,14 @@ from torch import nn
 
 from eafo.errors import InputError
 from eafo.nn import Module
+from eafo.tasks.checkpoint import Checkpoint, fingerprint, generators
 from eafo.tasks.models import by_kind
 from eafo.tasks.protocol import DivergedError, Learned, Outcome
+from eafo.tasks.recording import Recorder
 from eafo.tasks.setting import Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from eafo.tasks.problem import Problem
     from eafo.tasks.recipe import TrainingRecipe
 
-__all__ = ["train", "train_layers"]
+__all__ = ["learnable_values", "outcome_of", "prepared", "score", "train", "train_layers"]
 
 
 def train(
@@ -82,28 +84,54 @@ def train_layers(
 ) -> Outcome:
     """As `train`, with what stands at each place as it is made by ``layer``."""
     setting = setting or Setting()
-    device = _device(setting.device)
-    with _one_thread(), torch.random.fork_rng([device] if device.type == "cuda" else []), torch.enable_grad():
+    with prepared(setting):
         torch.manual_seed(seed)
-        model = problem.build(layer).to(device)
-        started = _learnable_values(model)
+        model = problem.build(layer).to(setting.device)
+        started = learnable_values(model)
         # Made before the clock starts: a process's first optimiser loads a good part of torch.
         run = _Run(problem, model, recipe.make_optimiser(model), recipe, setting, seed, epochs)
-        start = time.perf_counter()
+        run.resume()
         while len(run.curve) < epochs:
             run.epoch()
-        seconds = time.perf_counter() - start
-    ended = _learnable_values(model)
-    counted = run.curve[-max(1, math.ceil(share * epochs)) :]
+    outcome = outcome_of(
+        seed, run.curve, run.losses, share, started, learnable_values(model), run.seconds, run.steps
+    )
+    return replace(outcome, layers=run.recorder.layers()) if run.recorder else outcome
+
+
+def outcome_of(  # noqa: PLR0917 - each is a part of an outcome
+    seed: int,
+    curve: Sequence[float],
+    losses: Sequence[float],
+    share: float,
+    started: Mapping[str, float],
+    ended: Mapping[str, float],
+    seconds: float,
+    steps: int,
+) -> Outcome:
+    """What a training brought, scored over the last share of its epochs."""
+    counted = curve[-max(1, math.ceil(share * len(curve))) :]
     return Outcome(
         seed=seed,
         score=sum(counted) / len(counted),
-        curve=tuple(run.curve),
-        loss=tuple(run.losses),
+        curve=tuple(curve),
+        loss=tuple(losses),
         learned=tuple(Learned(name, started[name], ended[name]) for name in started),
         seconds=seconds,
-        steps=run.steps,
+        steps=steps,
     )
+
+
+@contextmanager
+def prepared(setting: Setting) -> Iterator[None]:
+    """One thread, torch's global generators put back at the end, gradients on.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    device = _device(setting.device)
+    with _one_thread(), torch.random.fork_rng([device] if device.type == "cuda" else []), torch.enable_grad():
+        yield
 
 
 def _device(name: str) -> torch.device:
@@ -144,6 +172,7 @@ class _Run:
     seed: int
     epochs: int
     steps: int = 0
+    seconds: float = 0.0
     curve: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
 
@@ -152,24 +181,34 @@ class _Run:
         self.order = torch.Generator().manual_seed(self.seed)
         half = self.setting.precision == "float16"
         self.scaler = torch.amp.GradScaler(self.device.type) if half else None
-        loss: Callable[..., Tensor] = functools.partial(self.problem.loss, self.model)
-        self.loss: Any = torch.compile(loss, dynamic=False) if self.setting.compiled else loss
+        self.plain_loss: Callable[..., Tensor] = functools.partial(self.problem.loss, self.model)
+        compiled = self.setting.compiled
+        self.loss: Any = torch.compile(self.plain_loss, dynamic=False) if compiled else self.plain_loss
+        self.recorder = Recorder(self.model) if self.setting.record else None
+        self.checkpoint = self._checkpoint() if self.setting.checkpoints else None
 
     def epoch(self) -> None:
         """One more pass over the examples, and the score after it."""
+        start = time.perf_counter()
         self.model.train()
         total, count = torch.zeros((), dtype=torch.float64, device=self.device), 0
-        for inputs, targets in self.problem.batches(self.order):
+        for inputs, targets in self.problem.batches(self.order, len(self.curve)):
             self.recipe.set_rates(self.optimiser, self.steps, self.epochs * self.problem.steps)
-            loss = self._step(inputs.to(self.device), targets.to(self.device))
-            total += loss * len(inputs)
+            given = inputs.to(self.device), targets.to(self.device)
+            total += self._step(*given) * len(inputs)
             count += len(inputs)
             self.steps += 1
         self.losses.append(float(total) / count)
         number = len(self.losses)
         if not math.isfinite(self.losses[-1]):
             raise DivergedError(f"the training loss must stay finite (epoch {number})", self.losses[-1])
-        self.curve.append(_score(self.model, self.problem, number))
+        self.curve.append(score(self.model, self.problem, number))
+        self.seconds += time.perf_counter() - start
+        if self.recorder:
+            with torch.no_grad():
+                self.recorder.look(functools.partial(self.plain_loss, *given))
+        if self.checkpoint:
+            self.checkpoint.write(self.state())
 
     def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         precision = self.setting.precision
@@ -196,8 +235,68 @@ class _Run:
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
 
+    def _checkpoint(self) -> Checkpoint:
+        first = next(self.problem.batches(torch.Generator().manual_seed(self.seed), 0))
+        facts = (
+            self.recipe,
+            self.seed,
+            self.epochs,
+            self.setting.precision,
+            self.device.type,
+            torch.__version__,
+        )
+        key = fingerprint(self.model, *facts, batch=first)
+        return Checkpoint(str(self.setting.checkpoints), key)
 
-def _score(model: nn.Module, problem: Problem, epoch: int) -> float:
+    def state(self) -> dict[str, Any]:
+        """All that the next epoch depends on; of a training that has ended, what it brought."""
+        kept: dict[str, Any] = {
+            "model": self.model.state_dict(),
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "curve": self.curve,
+            "losses": self.losses,
+        }
+        if self.recorder:
+            kept["record"] = {"curves": self.recorder.curves, "quantiles": self.recorder.quantiles}
+        if len(self.curve) < self.epochs:
+            kept |= {
+                "optimiser": self.optimiser.state_dict(),
+                "order": self.order.get_state(),
+                "generators": [g.get_state() for g in generators(self.device)],
+                "scaler": self.scaler.state_dict() if self.scaler else {},
+            }
+        return kept
+
+    def resume(self) -> None:
+        """Go on where a checkpoint of the same training stands."""
+        kept = self.checkpoint.read() if self.checkpoint else None
+        if kept is None:
+            return
+        self.model.load_state_dict(kept["model"])
+        self.steps, self.seconds = kept["steps"], kept["seconds"]
+        self.curve, self.losses = kept["curve"], kept["losses"]
+        if self.recorder and "record" in kept:
+            self.recorder.curves, self.recorder.quantiles = (
+                kept["record"]["curves"],
+                kept["record"]["quantiles"],
+            )
+        if "optimiser" not in kept:
+            return
+        self.optimiser.load_state_dict(kept["optimiser"])
+        self.order.set_state(kept["order"])
+        for generator, state in zip(generators(self.device), kept["generators"], strict=True):
+            generator.set_state(state)
+        if self.scaler:
+            self.scaler.load_state_dict(kept["scaler"])
+
+
+def score(model: nn.Module, problem: Problem, epoch: int) -> float:
+    """The score after an epoch, counted from 1.
+
+    Raises:
+        DivergedError: the network's outputs are not finite.
+    """
     model.eval()
     try:
         with torch.no_grad():
@@ -206,7 +305,7 @@ def _score(model: nn.Module, problem: Problem, epoch: int) -> float:
         raise DivergedError(f"{error.rule} (epoch {epoch})", error.value) from error
 
 
-def _learnable_values(model: nn.Module) -> dict[str, float]:
+def learnable_values(model: nn.Module) -> dict[str, float]:
     """The learnable parameters of all activations by path, as the formula sees them."""
     return {
         f"{path}.{parameter.name}": float(torch.as_tensor(getattr(module, parameter.name)).detach())

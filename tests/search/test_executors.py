@@ -43,7 +43,7 @@ def results(executor: LocalExecutor, jobs: list[Job]) -> list[Result]:
     ],
 )
 def test_errors_cross_the_border_intact(error: EafoError) -> None:
-    found = decode_result(encode_result(None, error), job("Toy")).error
+    found = decode_result(encode_result([error]), job("Toy")).error
     assert type(found) is type(error)
     assert str(found) == str(error)
 
@@ -52,7 +52,7 @@ def test_jobs_and_outcomes_cross_the_border_intact() -> None:
     sent = Job(3, eafo.get("srelu(t=1.5)"), "mnist1d", 4, 5)
     assert decode_job(encode_job(sent)) == sent
     outcome = Outcome(4, 0.1 + 0.2, (1 / 3,), (2.5,), (), 0.7, 9)
-    assert decode_result(encode_result(outcome, None), sent).outcome == outcome
+    assert decode_result(encode_result([outcome]), sent).outcome == outcome
 
 
 def test_every_job_comes_back_once(toys: Toys) -> None:

@@ -35,7 +35,7 @@ def run(name: str = "mnist1d-mlp", epochs: int = 2, **setting) -> Outcome:
 
 
 def test_a_setting_survives_its_own_form() -> None:
-    setting = Setting("cuda:1", "float16", True, 7, True, "kept")
+    setting = Setting("cuda:1", "float16", True, 7, True, 3, "kept")
     assert Setting.from_dict(setting.to_dict()) == setting
     assert Setting().to_dict() == {}
     with pytest.raises(InputError, match="a setting must be what to_dict wrote, but got 'colour'"):

@@ -32,6 +32,7 @@ class Job:
         seed: its seed.
         epochs: its length.
         setting: on what it runs, and what it keeps.
+        further: seeds that are trained beside it, as one stack.
     """
 
     owner: int
@@ -40,15 +41,17 @@ class Job:
     seed: int
     epochs: int
     setting: Setting = field(default_factory=Setting)
+    further: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a job: an outcome, or the error that ended it."""
+    """What became of a job: an outcome, or the error that ended it; and of its further seeds, in their order."""
 
     job: Job
     outcome: Outcome | None
     error: EafoError | None = None
+    further: tuple[Outcome | EafoError, ...] = ()
 
 
 class Executor(Protocol):

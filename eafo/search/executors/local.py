@@ -171,7 +171,8 @@ class LocalExecutor:
             self._waiting.appendleft(job)
             return None
         how = f"signal {-status}" if status < 0 else f"status {status}"
-        return Result(job, None, EafoError(f"the worker was ended by {how}, {_MOST_RETRIES + 1} times over"))
+        error = EafoError(f"the worker was ended by {how}, {_MOST_RETRIES + 1} times over")
+        return Result(job, None, error, (error,) * len(job.further))
 
 
 def _tell(worker: _Worker, line: str) -> None:

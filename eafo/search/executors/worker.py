@@ -26,12 +26,15 @@ def _read(source: TextIO, jobs: queue.SimpleQueue[str]) -> None:
 
 
 def _answer(line: str) -> str:
+    job = decode_job(line)
+    seeds = (job.seed, *job.further)
     try:
-        job = decode_job(line)
         task = tasks.get(job.task)
-        return encode_result(tasks.run(task, job.activation, job.seed, job.epochs, job.setting), None)
+        if job.further:
+            return encode_result(tasks.run_stacked(task, job.activation, seeds, job.epochs, job.setting))
+        return encode_result([tasks.run(task, job.activation, job.seed, job.epochs, job.setting)])
     except Exception as error:
-        return encode_result(None, error)
+        return encode_result([error] * len(seeds))
 
 
 def main() -> None:
