@@ -17,8 +17,9 @@ from eafo.activation import Activation
 from eafo.errors import InputError
 from eafo.report.rows import text_form
 from eafo.search import Comparison, Plan
+from eafo.tasks import Setting
 
-__all__ = ["comparison_command", "plan_toml", "task_description", "versions"]
+__all__ = ["comparison_command", "plan_toml", "setting_facts", "task_description", "versions"]
 
 _PACKAGES = ("torch", "numpy", "scipy", "sympy", "optuna")
 
@@ -63,7 +64,21 @@ def comparison_command(comparison: Comparison) -> str:
         str(comparison.epochs),
     ]
     first = comparison.seeds[0]
-    return shlex.join(["eafo", "compare", *texts, *options, *(["--first-seed", str(first)] if first else [])])
+    options += ["--first-seed", str(first)] if first else []
+    for name, value in comparison.setting.to_dict().items():
+        option = "--compile" if name == "compiled" else f"--{name}"
+        options += [option] if value is True else [option, str(value)]
+    return shlex.join(["eafo", "compare", *texts, *options])
+
+
+def setting_facts(setting: Setting) -> tuple[tuple[str, str], ...]:
+    """On what trainings ran, where it was not the default.
+
+    >>> setting_facts(Setting(device="cuda", compiled=True))
+    (('Setting', 'device cuda, compiled'),)
+    """
+    told = [n if v is True else f"{n} {v}" for n, v in setting.to_dict().items()]
+    return (("Setting", ", ".join(told)),) if told else ()
 
 
 def _reads_back(text: str, activation: Activation) -> bool:

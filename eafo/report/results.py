@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from eafo.report import curves, result_figures
@@ -11,7 +11,7 @@ from eafo.report.album import Album
 from eafo.report.page import Section, Table
 from eafo.report.rows import Row, cells
 
-__all__ = ["Part", "curve_section", "learned_section", "results_section"]
+__all__ = ["Part", "curve_section", "learned_section", "metrics_section", "results_section"]
 
 _COLUMNS = ("", "formula", "mean", "95 % interval", "deviation", "seeds", "s/training", "note")
 _NUMBERS = frozenset(
@@ -76,7 +76,7 @@ def results_section(album: Album, part: Part, rows: Sequence[Row], shown: Sequen
         name, title = f"{part.prefix}intervals", "Scores with intervals"
         drawings.append(album.add(drawn, name, title, caption, f"{caption} {told}."))
     if trained := [r for r in shown if r.outcomes and all(o.curve for o in r.outcomes)]:
-        caption = "Accuracy after each epoch: the mean over seeds, and the band from the lowest to the highest seed."
+        caption = "The score after each epoch: the mean over seeds, and the band from the lowest to the highest seed."
         drawn = result_figures.training(trained, part.score)
         drawings.append(album.add(drawn, f"{part.prefix}training", "Training curves", caption))
     columns = (part.first, *_COLUMNS[1:])
@@ -130,3 +130,22 @@ def _learned(row: Row) -> list[tuple[str, ...]]:
         )
         for (name, start), found in ends.items()
     ]
+
+
+def metrics_section(rows: Sequence[Row]) -> Section | None:
+    """The further numbers of a task, their means over the seeds; None where it has none."""
+    found = [(row, sorted({n for o in row.outcomes for n in o.metrics})) for row in rows if row.outcomes]
+    names = list(dict.fromkeys(name for _, own in found for name in own))
+    if not names:
+        return None
+    lines = tuple(
+        (row.label, *(_mean(o.metrics[name] for o in row.outcomes if name in o.metrics) for name in names))
+        for row, _ in found
+    )
+    table = Table("Means over the seeds", ("activation", *names), lines, frozenset(names))
+    return Section("metrics", "What the task tells beside the score", tables=(table,))
+
+
+def _mean(values: Iterable[float]) -> str:
+    found = list(values)
+    return f"{sum(found) / len(found):.4g}" if found else "—"

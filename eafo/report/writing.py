@@ -14,9 +14,10 @@ from eafo.derivation import Derivation
 from eafo.errors import InputError
 from eafo.report import result_figures
 from eafo.report.album import Album
+from eafo.report.layers import layers_section
 from eafo.report.page import Page, Section, render
-from eafo.report.provenance import comparison_command, plan_toml, task_description, versions
-from eafo.report.results import Part, curve_section, learned_section, results_section
+from eafo.report.provenance import comparison_command, plan_toml, setting_facts, task_description, versions
+from eafo.report.results import Part, curve_section, learned_section, metrics_section, results_section
 from eafo.report.rows import Row, candidate, counted, leading, of_comparison, of_study, score_label
 from eafo.search import Comparison, Study
 
@@ -65,7 +66,9 @@ def _comparison_page(comparison: Comparison, album: Album, derivations: Sequence
     rows = of_comparison(comparison)
     sections = [
         _comparison_section(comparison, album, "Results"),
+        metrics_section(rows),
         learned_section(rows),
+        layers_section(album, rows[:_MOST_DRAWN]),
         curve_section(album, rows[:_MOST_DRAWN]),
         *_derivation_sections(derivations),
         _comparison_record(comparison),
@@ -97,7 +100,9 @@ def _study_page(
         sections.append(_comparison_section(comparison, album, "The comparison", "comparison-", lead))
     sections += [
         curve_section(album, top) if top else None,
+        metrics_section(top),
         learned_section(top),
+        layers_section(album, top),
         *_derivation_sections([*derivations, *_best_derivation(study)]),
         _study_record(study, comparison),
     ]
@@ -175,6 +180,7 @@ def _comparison_record(comparison: Comparison) -> Section:
         ("Task", task_description(comparison.task)),
         ("Epochs", str(comparison.epochs)),
         ("Seeds", seeds),
+        *setting_facts(comparison.setting),
         *versions(),
     )
     command = comparison_command(comparison)
@@ -196,7 +202,7 @@ def _study_record(study: Study, comparison: Comparison | None) -> Section:
         facts.append(
             ("Comparison", f"{comparison.task}, {counted(comparison.epochs, 'epoch')}, seeds {seeds}")
         )
-    facts += versions()
+    facts += (*setting_facts(plan.setting), *versions())
     kept = ("The file result.json, beside this page, holds every number.",)
     title = f"The plan. In a file {plan.name}.toml, the command eafo search {plan.name}.toml runs it again:"
     return Section("record", "What was run", kept, tuple(facts), title, plan_toml(plan))

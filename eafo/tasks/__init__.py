@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from eafo.errors import EafoError, InputError
-from eafo.tasks.protocol import BUDGETS, DivergedError, Learned, Outcome, Task
+from eafo.tasks.protocol import BUDGETS, QUANTILES, DivergedError, Layer, Learned, Outcome, Task
 from eafo.tasks.setting import Setting
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUDGETS",
+    "QUANTILES",
     "DivergedError",
+    "Layer",
     "Learned",
     "Outcome",
     "Setting",

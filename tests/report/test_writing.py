@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from eafo import report
@@ -16,7 +17,10 @@ from eafo.activation import Activation
 from eafo.catalog import get
 from eafo.derivation import derive
 from eafo.errors import InputError
-from eafo.search import Arm, Comparison
+from eafo.report import layers
+from eafo.report.rows import of_comparison
+from eafo.search import Arm, Comparison, compare
+from eafo.tasks import Outcome, Setting
 
 FIGURES_OF_A_COMPARISON = {"curves.png", "derivatives.png", "intervals.png", "training.png"}
 
@@ -190,3 +194,38 @@ def test_long_names_leave_room_for_the_curves(comparison, tmp_path):
     report.write(replace(comparison, arms=arms), tmp_path)
     # A figure whose labels leave no room warns, and a warning is an error here.
     assert (tmp_path / "training.png").stat().st_size > 10_000
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Comparison:
+    setting = Setting(record=True, examples=300)
+    return compare(["crrelu", "gelu"], "mnist1d-mlp", 2, epochs=2, workers=1, setting=setting)
+
+
+def test_what_layers_saw_is_drawn_and_told(recorded, tmp_path, inspect):
+    path = report.write(recorded, tmp_path)
+    assert {p.name for p in tmp_path.glob("*.png")} == FIGURES_OF_A_COMPARISON | {
+        "layers.png",
+        "layer-parameter-0.png",
+    }
+    text = path.read_text()
+    assert "What the layers saw" in text
+    assert "record, examples 300" in text or "examples 300, record" in text
+    assert "--examples 300 --record" in text
+    rows = of_comparison(recorded)
+    drawn = layers.draw(rows, "deviation", lambda layer: layer.deviation)
+    for row, axes in zip(rows, drawn.axes, strict=True):
+        found = [line.get_ydata() for line in axes.get_lines()]
+        for depth, line in enumerate(found):
+            right = np.mean([o.layers[depth].deviation for o in row.outcomes], axis=0)
+            assert np.allclose(line, right)
+        assert len(found) == 2
+    assert Comparison.load(tmp_path / "result.json") == recorded
+
+
+def test_further_numbers_have_a_table(tmp_path):
+    outcomes = [Outcome(seed, 1.0, metrics={"margin": 0.5 + seed}) for seed in (0, 1)]
+    page = report.write(Comparison("mnist1d", 1, (0, 1), (Arm(get("relu"), tuple(outcomes)),)), tmp_path)
+    text = page.read_text()
+    assert "What the task tells beside the score" in text
+    assert re.search(r"margin.*relu.*>1<", text, re.DOTALL)
