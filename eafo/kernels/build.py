@@ -124,7 +124,7 @@ def cached(key: str, suffix: str, make: Callable[[Path], None]) -> Path:
     try:
         make(made)
         with made.open("ab") as file:
-            file.write(hashlib.sha256(made.read_bytes()).digest())
+            file.write(_digest(memoryview(made.read_bytes())))
         made.replace(path)
     except OSError as error:
         raise BuildError(
@@ -143,8 +143,12 @@ def content(path: Path) -> bytes:
 
 
 def _is_whole(path: Path) -> bool:
-    data = path.read_bytes()
-    return len(data) > _DIGEST and hashlib.sha256(data[:-_DIGEST]).digest() == data[-_DIGEST:]
+    data = memoryview(path.read_bytes())
+    return len(data) > _DIGEST and _digest(data[:-_DIGEST]) == data[-_DIGEST:]
+
+
+def _digest(data: memoryview) -> bytes:
+    return hashlib.sha256(data).digest()
 
 
 def find_compiler() -> str | None:

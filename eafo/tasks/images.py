@@ -6,8 +6,9 @@ import functools
 import hashlib
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from eafo.errors import DataError
 from eafo.tasks.data import DataSet
 from eafo.tasks.idx import read_bytes, read_idx
+from eafo.tasks.mapped import mapped
 
 __all__ = ["FASHION_MNIST", "MNIST", "ImageSet", "check_mnist", "load_mnist"]
 
@@ -56,7 +58,7 @@ class ImageSet:
 
     @functools.cache  # noqa: B019 - the two sets live as long as the process
     def load(self) -> DataSet:
-        """The images as 784 pixels scaled to [−1, 1], read once per process.
+        """The images as 784 pixels scaled to [−1, 1], converted once a machine and mapped into the memory of each process.
 
         The files are read from ``$EAFO_DATA/FOLDER/`` where EAFO_DATA is set and has it, else from where a package put
         them, else from the user's cache, where they are fetched once and checked against their known hash.
@@ -64,10 +66,23 @@ class ImageSet:
         Raises:
             DataError: as `check`.
         """
-        images, labels, test_images, test_labels = map(self._read, self.files)
-        return DataSet(
-            _scaled(images), labels.astype(np.int64), _scaled(test_images), test_labels.astype(np.int64)
+        for file in self.files:
+            self._locate(file)
+        key = " ".join((self.name, "scaled to [-1, 1]", *(file.md5 for file in self.files)))
+        found: dict[str, npt.NDArray[Any]] = mapped(
+            key, tuple(f.name for f in fields(DataSet)), self._converted
         )
+        return DataSet(**found)
+
+    def _converted(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays of the data set, from the official files."""
+        images, labels, test_images, test_labels = map(self._read, self.files)
+        return {
+            "train_inputs": _scaled(images),
+            "train_labels": labels.astype(np.int64),
+            "test_inputs": _scaled(test_images),
+            "test_labels": test_labels.astype(np.int64),
+        }
 
     def _read(self, file: _File) -> npt.NDArray[np.uint8]:
         path = self._locate(file)
