@@ -2,7 +2,8 @@
 
 The same steps of training for every variant, interleaved in blocks, one thread; medians over the blocks. ``eager``: the formula in
 torch operations (torch's own operator where it has one); ``eafo``: `eafo.nn.Module`; ``compiled``: the whole network of the first,
-through `torch.compile`.
+through `torch.compile`. ``… stacked``: ten networks as one (`eafo.tasks.stacked`), where ten steps are counted for each of its; no
+stack holds a network with dropout.
 
     python search/throughput.py --csv search/results/throughput.csv
 """
@@ -28,14 +29,17 @@ from eafo.errors import EafoError
 from eafo.kernels.bench import environment
 from eafo.kernels.peers import as_written, native
 from eafo.nn import Module
-from eafo.tasks import ood, text
+from eafo.tasks import Setting, ood, text
 from eafo.tasks.classification import Classification
 from eafo.tasks.problem import Problem
+from eafo.tasks.stacked import Stack
 
 TASKS = ("mnist1d", "mnist1d-mlp", "mnist-mlp", "mnist-lenet", "ood", "char-lm")
 ACTIVATIONS = ("crrelu", "gelu")
-VARIANTS = ("eager", "eafo", "compiled")
+#: With dropout.
+ALONE = ("mnist-lenet",)
 BLOCKS, STEPS = 9, 20
+STACKED = 10
 
 
 class Formula(nn.Module):
@@ -85,24 +89,43 @@ def steps(given: Problem, recipe: Any, layer: Callable[..., nn.Module], *, compi
             yield
 
 
+def stacked_steps(
+    given: Problem, recipe: Any, layer: Callable[..., nn.Module], *, compiled: bool
+) -> Iterator[None]:
+    """Train a stack; a step of all of it a turn."""
+    layers = [(layer, seed) for seed in range(STACKED)]
+    stack = Stack.of(given, layers, recipe, Setting(compiled=compiled))
+    while True:
+        for batches in zip(*(given.batches(m.order, 0) for m in stack.members), strict=True):
+            if len(batches[0][0]) < recipe.batch:
+                continue
+            stack.step(batches)
+            yield
+
+
 def measure(name: str, activation: str) -> dict[str, list[float]]:
     """Seconds a step, a block each, by variant."""
     given, recipe = problem(name)
     torch._dynamo.reset()
-    running = {
-        "eager": steps(given, recipe, lambda *_: Formula(activation), compiled=False),
-        "eafo": steps(given, recipe, lambda *_: Module(activation), compiled=False),
-        "compiled": steps(given, recipe, lambda *_: Formula(activation), compiled=True),
-    }
-    found: dict[str, list[float]] = {v: [] for v in VARIANTS}
+    running: dict[str, tuple[Iterator[None], int]] = {}
+    for variant, layer, compiled in (
+        ("eager", lambda *_: Formula(activation), False),
+        ("eafo", lambda *_: Module(activation), False),
+        ("compiled", lambda *_: Formula(activation), True),
+    ):
+        running[variant] = steps(given, recipe, layer, compiled=compiled), 1
+        if name not in ALONE:
+            running[f"{variant} stacked"] = stacked_steps(given, recipe, layer, compiled=compiled), STACKED
+    found: dict[str, list[float]] = {v: [] for v in running}
     for block in range(BLOCKS + 1):
-        for variant, run in running.items():
+        for variant, (run, networks) in running.items():
+            count = max(4, STEPS // networks)
             start = time.perf_counter()
-            for _ in itertools.islice(run, STEPS):
+            for _ in itertools.islice(run, count):
                 pass
             # The first block compiles, and warms up.
             if block:
-                found[variant].append((time.perf_counter() - start) / STEPS)
+                found[variant].append((time.perf_counter() - start) / count / networks)
     return found
 
 

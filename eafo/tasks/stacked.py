@@ -6,6 +6,7 @@ What a small network costs is the time of its calls, not of its sums: one call f
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import time
 from dataclasses import dataclass, field
@@ -23,13 +24,14 @@ from eafo.tasks.setting import Setting
 from eafo.tasks.train import learnable_values, outcome_of, prepared, score
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from eafo.activation import Activation
+    from eafo.tasks.models import ActivationFactory
     from eafo.tasks.problem import Problem
     from eafo.tasks.recipe import TrainingRecipe
 
-__all__ = ["train_stacked"]
+__all__ = ["Stack", "train_stacked"]
 
 _DRAW_OR_KEEP = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
 
@@ -55,7 +57,7 @@ def train_stacked(
         recipe: as for `train`.
         epochs: at least 1.
         share: the score is the mean over the last ⌈share · epochs⌉ epochs, at least the last.
-        setting: on what it runs; not compiled, not recorded, without checkpoints and in float32.
+        setting: on what it runs; not recorded, without checkpoints and in float32.
 
     Returns:
         For each member its outcome, or the error by which it alone diverged.
@@ -65,19 +67,25 @@ def train_stacked(
             trains; a setting that is not for stacks.
     """
     setting = setting or Setting()
-    if setting.compiled or setting.record or setting.checkpoints or setting.precision != "float32":
+    if setting.record or setting.checkpoints or setting.precision != "float32":
         raise InputError(
-            "stacked trainings are in float32, not compiled, not recorded and without checkpoints",
+            "stacked trainings are in float32, not recorded and without checkpoints",
             ", ".join(setting.to_dict()),
             "leave these out, or stack none",
         )
+    _check_alike([activation for activation, _ in members])
+    layers = [(functools.partial(_layer, activation), seed) for activation, seed in members]
     with prepared(setting):
-        stack = _Stack.of(problem, members, recipe, setting)
+        stack = Stack.of(problem, layers, recipe, setting)
         start = time.perf_counter()
         for epoch in range(epochs):
             stack.epoch(epoch, epochs)
         seconds = time.perf_counter() - start
     return [m.outcome(share, seconds / len(members), stack.steps) for m in stack.members]
+
+
+def _layer(activation: Activation, kind: str = "") -> nn.Module:
+    return Module(by_kind(activation, kind))
 
 
 @dataclass(eq=False)
@@ -100,29 +108,47 @@ class _Member:
 
 
 @dataclass(eq=False)
-class _Stack:
+class Stack:
+    """Networks of one shape that are trained as one.
+
+    Args:
+        problem: what each is trained on.
+        recipe: optimiser, learning rate and its course.
+        members: the networks, with the seeds and examples of each.
+        model: a network whose every parameter has those of all, in a dimension before its own.
+        optimiser: of these.
+        setting: on what it runs; ``compiled`` compiles losses, not scores.
+    """
+
     problem: Problem
     recipe: TrainingRecipe
     members: list[_Member]
     model: nn.Module
     optimiser: torch.optim.Optimizer
-    device: torch.device
+    setting: Setting
     steps: int = 0
+
+    def __post_init__(self) -> None:
+        losses: Callable[..., Tensor] = torch.vmap(self._loss)
+        self._losses: Any = torch.compile(losses, dynamic=False) if self.setting.compiled else losses
 
     @classmethod
     def of(
         cls,
         problem: Problem,
-        members: Sequence[tuple[Activation, int]],
+        layers: Sequence[tuple[ActivationFactory, int]],
         recipe: TrainingRecipe,
         setting: Setting,
-    ) -> _Stack:
-        """The networks, each as its seed makes it, and one with the weights of all."""
-        _check_alike([activation for activation, _ in members])
+    ) -> Stack:
+        """A network for each way of making its activations and seed; all alike but for the values of their parameters.
+
+        Raises:
+            InputError: the network draws numbers or keeps statistics while it trains.
+        """
         made = []
-        for activation, seed in members:
+        for layer, seed in layers:
             torch.manual_seed(seed)
-            model = problem.build(lambda kind="", a=activation: Module(by_kind(a, kind))).to(setting.device)
+            model = problem.build(layer).to(setting.device)
             made.append(_Member(seed, model, learnable_values(model), torch.Generator().manual_seed(seed)))
         for module in made[0].model.modules():
             if isinstance(module, _DRAW_OR_KEEP):
@@ -134,35 +160,37 @@ class _Stack:
         stacked = copy.deepcopy(made[0].model)
         for name, parameter in stacked.named_parameters():
             parameter.data = torch.stack([m.model.get_parameter(name).detach() for m in made])
-        optimiser = recipe.make_optimiser(stacked)
-        return cls(problem, recipe, made, stacked, optimiser, torch.device(setting.device))
+        return cls(problem, recipe, made, stacked, recipe.make_optimiser(stacked), setting)
+
+    def _loss(self, parameters: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
+        base = self.members[0].model
+
+        def model(*given: Any) -> Any:
+            return functional_call(base, parameters, given)
+
+        return self.problem.loss(model, inputs, targets)  # type: ignore[arg-type]  # called, no more
+
+    def step(self, batches: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """One step of each with a batch of its own; their losses before it."""
+        inputs, targets = (torch.stack(given).to(self.setting.device) for given in zip(*batches, strict=True))
+        losses: Tensor = self._losses(dict(self.model.named_parameters()), inputs, targets)
+        self.optimiser.zero_grad()
+        losses.sum().backward()
+        self._clip()
+        self.optimiser.step()
+        self.steps += 1
+        return losses.detach()
 
     def epoch(self, number: int, epochs: int) -> None:
         """One more pass of each over its examples, and the scores."""
-        base = self.members[0].model.train()
-        buffers = dict(base.named_buffers())
-
-        def loss(parameters: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
-            def model(*given: Any) -> Any:
-                return functional_call(base, (parameters, buffers), given)
-
-            return self.problem.loss(model, inputs, targets)  # type: ignore[arg-type]  # called, no more
-
-        losses = torch.vmap(loss)
-        parameters: dict[str, Tensor] = {**dict(self.model.named_parameters())}
-        total: Tensor = torch.zeros(len(self.members), dtype=torch.float64, device=self.device)
+        self.members[0].model.train()
+        total = torch.zeros(len(self.members), dtype=torch.float64, device=self.setting.device)
         count = 0
         for batches in zip(*(self.problem.batches(m.order, number) for m in self.members), strict=True):
             self.recipe.set_rates(self.optimiser, self.steps, epochs * self.problem.steps)
-            inputs, targets = (torch.stack(given).to(self.device) for given in zip(*batches, strict=True))
-            found = losses(parameters, inputs, targets)
-            self.optimiser.zero_grad()
-            found.sum().backward()
-            self._clip()
-            self.optimiser.step()
-            total += found.detach() * inputs.shape[1]
-            count += inputs.shape[1]
-            self.steps += 1
+            size = len(batches[0][0])
+            total += self.step(batches) * size
+            count += size
         self._score(number + 1, (total / count).tolist())
 
     def _clip(self) -> None:

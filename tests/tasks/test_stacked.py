@@ -48,6 +48,20 @@ def test_each_of_a_stack_trains_as_it_does_alone(name: str) -> None:
             assert ours.end != ours.start
 
 
+@pytest.mark.slow
+# torch's own, where its compiler is loaded.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", ["mnist1d", "mnist1d-mlp", "ood"])
+def test_a_compiled_stack_trains_as_one_that_is_not(name: str) -> None:
+    given, recipe = problem(name)
+    members = [(eafo.get("crrelu"), 0), (eafo.get("crrelu(epsilon=0.3)"), 2)]
+    plain, compiled = (
+        train_stacked(given, members, recipe, epochs=2, share=0.5, setting=Setting(compiled=c))
+        for c in (False, True)
+    )
+    assert [c.loss for c in compiled] == [pytest.approx(p.loss, rel=TOLERANCE) for p in plain]
+
+
 def test_one_that_diverges_takes_no_other_with_it() -> None:
     given, recipe = problem("mnist1d-mlp")
     steep = eafo.get("x*exp(a*x**2); a=0.01").with_learnable("a")
