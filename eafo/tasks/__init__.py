@@ -45,6 +45,7 @@ __all__ = [
 _EMBEDDED = {
     "char-lm": "eafo.tasks.text:CHAR_LM",
     "char-lm-gated": "eafo.tasks.text:CHAR_LM_GATED",
+    "cifar10-airbench": "eafo.tasks.airbench:AIRBENCH",
     "fashion-mnist": "eafo.tasks.mnist:FASHION",
     "mnist-lenet": "eafo.tasks.mnist:LENET",
     "mnist-mlp": "eafo.tasks.mnist:MLP",
@@ -58,7 +59,7 @@ def names() -> tuple[str, ...]:
     """The names of the embedded tasks.
 
     >>> names()
-    ('char-lm', 'char-lm-gated', 'fashion-mnist', 'mnist-lenet', 'mnist-mlp', 'mnist1d', 'mnist1d-mlp', 'ood')
+    ('char-lm', 'char-lm-gated', 'cifar10-airbench', 'fashion-mnist', 'mnist-lenet', 'mnist-mlp', 'mnist1d', 'mnist1d-mlp', 'ood')
     """
     return tuple(_EMBEDDED)
 
@@ -78,7 +79,7 @@ def get(name: str) -> Task:
     >>> get("mnist1")
     Traceback (most recent call last):
         ...
-    eafo.errors.InputError: a task must be one of char-lm, char-lm-gated, fashion-mnist, mnist-lenet,
+    eafo.errors.InputError: a task must be one of char-lm, char-lm-gated, cifar10-airbench, fashion-mnist, mnist-lenet,
     mnist-mlp, mnist1d, mnist1d-mlp, ood or module:object, but got 'mnist1';
     did you mean 'mnist1d'?
     """

@@ -179,7 +179,10 @@ class _Run:
     def __post_init__(self) -> None:
         self.device = torch.device(self.setting.device)
         self.order = torch.Generator().manual_seed(self.seed)
-        half = self.setting.precision == "float16"
+        # A problem of its own precision casts by itself what it casts.
+        own = getattr(self.problem, "own_precision", False)
+        self.precision = "float32" if own else self.setting.precision
+        half = self.precision == "float16"
         self.scaler = torch.amp.GradScaler(self.device.type) if half else None
         self.plain_loss: Callable[..., Tensor] = functools.partial(self.problem.loss, self.model)
         compiled = self.setting.compiled
@@ -211,12 +214,11 @@ class _Run:
             self.checkpoint.write(self.state())
 
     def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        precision = self.setting.precision
         # Without the context where nothing is cast: it would cost a small step a hundredth of its time.
-        if precision == "float32":
+        if self.precision == "float32":
             loss: Tensor = self.loss(inputs, targets)
         else:
-            with torch.autocast(self.device.type, getattr(torch, precision)):
+            with torch.autocast(self.device.type, getattr(torch, self.precision)):
                 loss = self.loss(inputs, targets)
         self.optimiser.zero_grad()
         if self.scaler is None:

@@ -25,9 +25,10 @@ SEED = 3
 
 
 def task(name: str) -> Task:
-    if name.startswith("mnist-") and not os.environ.get("EAFO_DATA"):
+    cifar = "cifar" in name
+    if (name.startswith("mnist-") or cifar) and not os.environ.get("EAFO_DATA"):
         pytest.skip("EAFO_DATA is not set")
-    if name == "fashion-mnist":
+    if name == "fashion-mnist" or cifar:
         try:
             tasks.get(name).prepare()
         except DataError as error:
@@ -51,8 +52,8 @@ def test_contract(name: str) -> None:
     assert tuple(found.epochs) == tasks.BUDGETS
     assert list(found.epochs.values()) == sorted(found.epochs.values())
     found.prepare()
-    outcome = found.run(eafo.get("crrelu"), SEED, found.epochs["tiny"])
-    epochs = found.epochs["tiny"]
+    epochs, examples = tasks.length(found, "tiny")
+    outcome = tasks.run(found, eafo.get("crrelu"), SEED, epochs, tasks.Setting().with_examples(examples))
     assert len(outcome.curve) == len(outcome.loss) == epochs
     low, high, guessing = RANGES.get(name, (0.0, 100.0, math.log(10)))
     assert all(low <= a <= high for a in outcome.curve)
