@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from eafo.tasks.cifar import CIFAR10
+from eafo.tasks.cifar import CIFAR10, CifarSet
 from eafo.tasks.classification import check_run
 from eafo.tasks.setting import Setting
 
@@ -29,8 +29,6 @@ _SHIFT = 2
 _SMOOTHING = 0.2
 _WHITENING_IMAGES = 5000
 _VIEWS_AT_ONCE = 2000
-# Of the training set, as every recipe for CIFAR-10 has them.
-_MEAN, _DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 
 @dataclass(frozen=True)
@@ -120,11 +118,13 @@ class SpeedrunProblem:
         epochs: of the training: the last score is taken by six views.
         batch: examples a step; what does not fill one is left out of an epoch.
         setting: where it runs, and on how many examples.
+        cifar: which of the two sets.
     """
 
     epochs: int
     batch: int = _BATCH
     setting: Setting = field(default_factory=Setting)
+    cifar: CifarSet = CIFAR10
     own_precision: bool = True
 
     def __post_init__(self) -> None:
@@ -132,7 +132,7 @@ class SpeedrunProblem:
 
         self.device = torch.device(self.setting.device)
         self.precision: torch.dtype = getattr(torch, self.setting.precision)
-        data = CIFAR10.load().first(self.setting.examples)
+        data = self.cifar.load().first(self.setting.examples)
         self.images, self.labels = self._placed(data.train_images), torch.from_numpy(data.train_labels)
         self.test_images = self._placed(data.test_images)
         self.test_labels = torch.from_numpy(data.test_labels).to(self.device)
@@ -145,7 +145,10 @@ class SpeedrunProblem:
         import torch  # noqa: PLC0415
 
         pixels = torch.tensor(images, device=self.device).float() / 255
-        mean, deviation = (torch.tensor(v, device=self.device).view(1, 3, 1, 1) for v in (_MEAN, _DEVIATION))
+        mean, deviation = (
+            torch.tensor(v, device=self.device).view(1, 3, 1, 1)
+            for v in (self.cifar.mean, self.cifar.deviation)
+        )
         return ((pixels - mean) / deviation).to(self.precision).contiguous(memory_format=torch.channels_last)
 
     def build(self, activation: ActivationFactory) -> nn.Module:
@@ -154,7 +157,7 @@ class SpeedrunProblem:
 
         from eafo.tasks.airbench_model import SpeedNet  # noqa: PLC0415
 
-        model = SpeedNet(activation, self.images[:_WHITENING_IMAGES].cpu())
+        model = SpeedNet(activation, self.images[:_WHITENING_IMAGES].cpu(), self.cifar.classes)
         if self.precision != torch.float32:
             model.halved(self.precision)
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it

@@ -67,6 +67,8 @@ class CifarSet:
         label_bytes: bytes before the pixels; the last of them is the label.
         archive: the published archive.
         md5: of the archive.
+        mean: of red, green and blue over the training set, where white is 1.
+        deviation: of these.
     """
 
     name: str
@@ -77,6 +79,8 @@ class CifarSet:
     label_bytes: int
     archive: str
     md5: str
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
 
     def check(self) -> None:
         """Check that the files are there and whole; fetch them where they may be fetched.
@@ -198,6 +202,8 @@ CIFAR10 = CifarSet(
     label_bytes=1,
     archive="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     md5="c32a1d4ab5d03f1284b67883e8d87530",
+    mean=(0.4914, 0.4822, 0.4465),
+    deviation=(0.2470, 0.2435, 0.2616),
 )
 CIFAR100 = CifarSet(
     name="CIFAR-100",
@@ -209,4 +215,6 @@ CIFAR100 = CifarSet(
     label_bytes=2,
     archive="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
     md5="03b5dce01913d631647c71ecec9e9cb8",
+    mean=(0.5071, 0.4865, 0.4409),
+    deviation=(0.2673, 0.2564, 0.2762),
 )

@@ -39,9 +39,11 @@ class Recipe:
         learning_rate: the step size at its largest.
         batch: examples a step; the last batch of an epoch may be smaller.
         weight_decay: of the network's weights; the activations' own parameters have none.
-        schedule: ``"constant"``, or ``"cosine"`` down to a tenth at the last step.
-        warmup: the share of the steps over which the rate rises from 0, linearly; from 0 to below 1.
+        schedule: ``"constant"``, or ``"cosine"`` down to `end` at the last step.
+        warmup: the share of the steps over which the rate rises from `start`, linearly; from 0 to below 1.
         clip: the largest norm of the gradient; None for no bound.
+        start: the rate before the warm-up, as a share of the largest.
+        end: the rate at the last step of a cosine, as a share of the largest.
     """
 
     optimiser: Literal["adam", "adamw"]
@@ -51,6 +53,8 @@ class Recipe:
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: float = 0.0
     clip: float | None = None
+    start: float = 0.0
+    end: float = 0.1
 
     def factor(self, step: int, steps: int) -> float:
         """What the learning rate is multiplied with at a step of so many.
@@ -61,11 +65,11 @@ class Recipe:
         """
         rising = self.warmup * steps
         if step < rising:
-            return min(1.0, (step + 1) / rising)
+            return self.start + (1 - self.start) * min(1.0, (step + 1) / rising)
         if self.schedule == "constant":
             return 1.0
         progress = (step - rising) / max(1.0, steps - rising)
-        return 0.1 + 0.45 * (1 + math.cos(math.pi * progress))
+        return self.end + (1 - self.end) / 2 * (1 + math.cos(math.pi * progress))
 
     def make_optimiser(self, model: nn.Module) -> Optimizer:
         """The optimiser, without weight decay for the activations' own parameters."""
