@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from eafo.catalog import ActivationLike
     from eafo.tasks.models import ActivationFactory
 
-__all__ = ["DATA_SETS", "MODELS", "TNT", "Images", "VisionTransformer", "build_model"]
+__all__ = ["DATA_SETS", "MODELS", "TNT", "Images", "VisionTransformer", "build_layers", "build_model"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,11 @@ def build_model(name: str, data: str, activation: ActivationLike) -> nn.Module:
     def layer(_kind: str = "") -> nn.Module:
         return Module(activation)
 
+    return build_layers(name, data, layer)
+
+
+def build_layers(name: str, data: str, layer: ActivationFactory) -> nn.Module:
+    """As `build_model`, for a model and a data set that are there, with what stands at each place as it is made by ``layer``."""
     images = DATA_SETS[data]
     if name == "tnt-small":
         return TNT(layer, images, width=384, inner=24, depth=12, heads=6, inner_heads=4, stride=4)

@@ -42,7 +42,10 @@ bases = ["relu"]
             ["emit", "crrelu", "--target", "cuda", "--verify"],
             "the target must be cpp or aten, but got 'cuda'",
         ),
-        (["compare", "relu", "gelu", "--task", "nosuch"], "a task must be one of .*, but got 'nosuch'"),
+        (
+            ["compare", "relu", "gelu", "--task", "nosuch"],
+            "a task must be an embedded one or module:object, but got 'nosuch'",
+        ),
         (["compare", "relu", "nosuch"], "a catalog name or a formula"),
         (["compare", "relu", "relu"], "must differ"),
         (["compare", "relu", "--seeds", "0"], "seeds must be a whole number from 1"),
@@ -78,7 +81,7 @@ def test_bad_input_is_one_line_and_status_2(eafo, arguments, says):
         (("[space]", "[spice]"), "plan.toml.*'spice'; did you mean 'space'"),
         (('"relu"]', '"nosuch"]'), "nosuch"),
         (("seeds = 1", "seeds = 0"), "seeds must be a whole number from 1"),
-        (('"mnist1d"', '"mnist2d"'), "a task must be one of"),
+        (('"mnist1d"', '"mnist2d"'), "a task must be an embedded one"),
         (("name =", "name"), "well-formed TOML"),
     ],
 )

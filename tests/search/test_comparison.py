@@ -69,7 +69,7 @@ def test_a_diverging_seed_is_shown_and_spoils_the_estimate(toys: Toys) -> None:
         ({"first_seed": -1}, "first_seed must be a whole number from 0 to 1000000, but got -1"),
         ({"epochs": 0}, "epochs must be a whole number from 1 to 1000000, but got 0"),
         ({"budget": "long"}, "the budget must be one of tiny, short, full, but got 'long'"),
-        ({"task": "nosuch"}, "a task must be one of"),
+        ({"task": "nosuch"}, "a task must be an embedded one"),
         ({"activations": []}, "a comparison needs at least one activation, but got 'none'"),
         ({"activations": "relu"}, "activations must be a list, but got 'relu'; write ['relu']"),
         (

@@ -207,7 +207,7 @@ def test_the_readmes_plan_can_be_run():
 
 @pytest.mark.parametrize("task", [[], {}, 3])
 def test_a_task_must_be_a_name(task):
-    with pytest.raises(InputError, match="a task must be one of"):
+    with pytest.raises(InputError, match="a task must be an embedded one"):
         Plan.from_dict(
             {
                 "name": "p",

@@ -25,10 +25,10 @@ SEED = 3
 
 
 def task(name: str) -> Task:
-    cifar = "cifar" in name
-    if (name.startswith("mnist-") or cifar) and not os.environ.get("EAFO_DATA"):
+    pictures = "cifar" in name or "imagenet" in name
+    if (name.startswith("mnist-") or pictures) and not os.environ.get("EAFO_DATA"):
         pytest.skip("EAFO_DATA is not set")
-    if name == "fashion-mnist" or cifar:
+    if name == "fashion-mnist" or pictures:
         try:
             tasks.get(name).prepare()
         except DataError as error:
@@ -55,9 +55,10 @@ def test_contract(name: str) -> None:
     epochs, examples = tasks.length(found, "tiny")
     outcome = tasks.run(found, eafo.get("crrelu"), SEED, epochs, tasks.Setting().with_examples(examples))
     assert len(outcome.curve) == len(outcome.loss) == epochs
-    low, high, guessing = RANGES.get(name, (0.0, 100.0, math.log(10)))
+    low, high, guessing = RANGES.get(name, (0.0, 100.0, math.log(100 if "100" in name else 10)))
     assert all(low <= a <= high for a in outcome.curve)
-    assert outcome.loss[0] < 1.05 * guessing
+    # The transformers see some images once.
+    assert outcome.loss[0] < (1.5 if "tiny" in name or "tnt" in name else 1.05) * guessing
     assert outcome.steps > 0
     assert outcome.seconds > 0
     assert outcome.seed == SEED
