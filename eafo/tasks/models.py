@@ -15,6 +15,7 @@ __all__ = [
     "ActivationFactory",
     "ConvNet",
     "LeNet",
+    "Logits",
     "MultilayerPerceptron",
     "ResidualPerceptron",
     "by_kind",
@@ -134,6 +135,19 @@ class LeNet(nn.Module):
             if i < 2:
                 x = nn.functional.max_pool2d(x, 2)
         logits: Tensor = self.head(x)
+        return logits
+
+
+class Logits(nn.Module):
+    """A language model of transformers that gives its logits alone."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits (N, T, vocabulary) of the token after each of (N, T)."""
+        logits: Tensor = self.model(input_ids=tokens, use_cache=False).logits
         return logits
 
 

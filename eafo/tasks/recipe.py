@@ -35,7 +35,7 @@ class Recipe:
     """How a network is trained.
 
     Args:
-        optimiser: ``"adam"`` or ``"adamw"``, with torch's defaults for all that is not named here.
+        optimiser: ``"adam"``, ``"adamw"`` or ``"rmsprop"``, with torch's defaults for all that is not named here.
         learning_rate: the step size at its largest.
         batch: examples a step; the last batch of an epoch may be smaller.
         weight_decay: of the network's weights; the activations' own parameters have none.
@@ -46,7 +46,7 @@ class Recipe:
         end: the rate at the last step of a cosine, as a share of the largest.
     """
 
-    optimiser: Literal["adam", "adamw"]
+    optimiser: Literal["adam", "adamw", "rmsprop"]
     learning_rate: float
     batch: int
     weight_decay: float = 0.0
@@ -87,8 +87,11 @@ class Recipe:
             # parameter kept in its domain by a bijection would not even be pulled towards its own 0.
             {"params": [p for p in model.parameters() if id(p) in own], "weight_decay": 0.0},
         ]
+        groups = [g for g in groups if g["params"]]
+        if self.optimiser == "rmsprop":
+            return torch.optim.RMSprop(groups, lr=self.learning_rate)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.optimiser]
-        return kind([g for g in groups if g["params"]], lr=self.learning_rate, fused=True)
+        return kind(groups, lr=self.learning_rate, fused=True)
 
     def set_rates(self, optimiser: Optimizer, step: int, steps: int) -> None:
         """Set the learning rate of every group to that of a step."""

@@ -240,6 +240,8 @@ class _Run:
     def _checkpoint(self) -> Checkpoint:
         first = next(self.problem.batches(torch.Generator().manual_seed(self.seed), 0))
         facts = (
+            type(self.problem).__name__,
+            _plain_fields(self.problem),
             self.recipe,
             self.seed,
             self.epochs,
@@ -291,6 +293,12 @@ class _Run:
             generator.set_state(state)
         if self.scaler:
             self.scaler.load_state_dict(kept["scaler"])
+
+
+def _plain_fields(problem: Problem) -> dict[str, object]:
+    """The numbers and texts among a problem's fields: what its batches may not show, as a strength of its loss."""
+    kept = vars(problem) if hasattr(problem, "__dict__") else {}
+    return {name: v for name, v in sorted(kept.items()) if isinstance(v, int | float | str)}
 
 
 def score(model: nn.Module, problem: Problem, epoch: int) -> float:

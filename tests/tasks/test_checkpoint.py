@@ -28,11 +28,12 @@ class StoppedError(Exception):
 class Stopping(Labels):
     """Stops like a killed process, in the midst of an epoch."""
 
-    stop: int = 10**9
+    #: In a list: numbers among the fields tell trainings apart.
+    stop: list[int] = dataclasses.field(default_factory=list)
 
     def batches(self, order, epoch):
         for number, batch in enumerate(super().batches(order, epoch)):
-            if (epoch, number) == (self.stop, 2):
+            if (self.stop, number) == ([epoch], 2):
                 raise StoppedError
             yield batch
 
@@ -52,7 +53,7 @@ def given(stop: int = 10**9) -> Stopping:
     found = tasks.get("mnist1d")
     assert isinstance(found, Classification)
     data = found.problem(Setting(examples=500)).data
-    return Stopping(dropping, data, 100, stop)
+    return Stopping(dropping, data, 100, [stop])
 
 
 RECIPE = Recipe("adamw", 3e-3, 100, weight_decay=0.1, schedule="cosine", warmup=0.2, clip=1.0)

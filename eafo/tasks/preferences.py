@@ -1,0 +1,289 @@
+"""Human preferences: a prompt, the response that was preferred, and the one that was not; from official files, or generated."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import json
+import os
+import random
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from eafo.errors import DataError
+
+__all__ = [
+    "GENERATED",
+    "HH",
+    "SHP",
+    "Generated",
+    "HelpfulHarmless",
+    "Preference",
+    "Preferences",
+    "StanfordHuman",
+]
+
+_TURN = "\n\nAssistant:"
+#: Of Rafailov et al.: pairs of which one was preferred at least so often, and so many of a post at most.
+_LEAST_RATIO, _MOST_OF_A_POST = 2.0, 5
+
+
+@dataclass(frozen=True)
+class Preference:
+    """One comparison.
+
+    Args:
+        prompt: what was answered.
+        chosen: the response that was preferred.
+        rejected: the other one.
+    """
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+class Preferences(Protocol):
+    """A set of comparisons."""
+
+    @property
+    def name(self) -> str:
+        """As people call it."""
+        ...
+
+    @property
+    def keep_end(self) -> bool:
+        """Whether the end of a long prompt is kept, not its start."""
+        ...
+
+    def check(self) -> None:
+        """Check that the files are there.
+
+        Raises:
+            DataError: one is missing.
+        """
+        ...
+
+    def read(self, count: int | None) -> tuple[list[Preference], list[Preference]]:
+        """The first so many comparisons for training and for evaluation; all of them for None.
+
+        Raises:
+            DataError: a file is missing, or a line of it is damaged.
+        """
+        ...
+
+
+def _place(folder: str, name: str, what: str) -> Path:
+    """A folder under EAFO_DATA."""
+    root = os.environ.get("EAFO_DATA")
+    place = Path(root or "EAFO_DATA") / folder
+    if not root or not place.is_dir():
+        raise DataError(
+            f"{name} must lie under EAFO_DATA, but {place} is missing",
+            remedy=f"put {what} there and set EAFO_DATA",
+        )
+    return place
+
+
+def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a file of JSON lines, gzipped or not, each with where it stands."""
+    try:
+        with (
+            gzip.open(path, "rt", encoding="utf-8")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8") as file
+        ):
+            for number, line in enumerate(file, 1):
+                where = f"line {number} of {path}"
+                try:
+                    entry = json.loads(line)
+                except ValueError as error:
+                    raise DataError(
+                        f"{where} must be JSON ({error})", remedy="fetch the official file"
+                    ) from error
+                if not isinstance(entry, dict):
+                    raise DataError(
+                        f"{where} must be a JSON object", type(entry).__name__, "fetch the official file"
+                    )
+                yield where, entry
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise DataError(f"{path} must be readable ({error})", remedy="fetch the official file") from error
+
+
+def _text(entry: dict[str, Any], key: str, where: str) -> str:
+    value = entry.get(key)
+    if not isinstance(value, str) or not value:
+        raise DataError(f"{where} must have the text '{key}'", repr(value)[:60], "fetch the official file")
+    return value
+
+
+def _number(entry: dict[str, Any], key: str, where: str) -> float:
+    value = entry.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise DataError(f"{where} must have the number '{key}'", repr(value)[:60], "fetch the official file")
+    return float(value)
+
+
+@dataclass(frozen=True)
+class HelpfulHarmless:
+    """Anthropic's HH: dialogues of which the last answer was preferred or not (Bai et al., 2022).
+
+    Official files: ``PART/train.jsonl.gz`` and ``PART/test.jsonl.gz`` under ``$EAFO_DATA/hh-rlhf/``, for one or more of the four parts.
+    """
+
+    name: str = "HH"
+    keep_end: bool = True
+    parts: tuple[str, ...] = ("harmless-base", "helpful-base", "helpful-online", "helpful-rejection-sampled")
+
+    def check(self) -> None:
+        """Check that a part is there.
+
+        Raises:
+            DataError: none is.
+        """
+        self._files("train"), self._files("test")
+
+    def read(self, count: int | None) -> tuple[list[Preference], list[Preference]]:
+        """As `Preferences.read`."""
+        train, test = (self._read(self._files(split), count) for split in ("train", "test"))
+        return train, test
+
+    def _files(self, split: str) -> list[Path]:
+        place = _place("hh-rlhf", self.name, "the folders of Anthropic's hh-rlhf")
+        paths = [place / part / f"{split}.jsonl{end}" for part in self.parts for end in (".gz", "")]
+        found = [path for path in paths if path.is_file()]
+        if not found:
+            raise DataError(
+                f"{place} must hold PART/{split}.jsonl.gz", "none", f"the parts are {', '.join(self.parts)}"
+            )
+        return found
+
+    @staticmethod
+    def _read(files: list[Path], count: int | None) -> list[Preference]:
+        found = []
+        for path in files:
+            for where, entry in _lines(path):
+                chosen, rejected = (_text(entry, key, where) for key in ("chosen", "rejected"))
+                prompt = _common_prompt(chosen, rejected, where)
+                answers = chosen[len(prompt) :], rejected[len(prompt) :]
+                # Some of the official pairs are the same answer twice, or no answer.
+                if all(answers) and answers[0] != answers[1]:
+                    found.append(Preference(prompt, *answers))
+                if len(found) == count:
+                    return found
+        return found
+
+
+def _common_prompt(chosen: str, rejected: str, where: str) -> str:
+    """What both dialogues have in common, up to the last turn of the assistant."""
+    common = os.path.commonprefix([chosen, rejected])  # noqa: RUF071 - of texts
+    end = common.rfind(_TURN)
+    if end < 0:
+        raise DataError(
+            f"{where} must be two dialogues that begin alike",
+            common[:60] or "nothing",
+            "fetch the official file",
+        )
+    return common[: end + len(_TURN)]
+
+
+@dataclass(frozen=True)
+class StanfordHuman:
+    """Stanford's SHP: comments on a post, the preferred one with more votes though it came later (Ethayarajh et al., 2022).
+
+    Official files: ``DOMAIN/train.json`` and ``DOMAIN/test.json``, JSON lines, under ``$EAFO_DATA/shp/``. As Rafailov et al. do, pairs with
+    at least twice the votes are kept, five of a post at most.
+    """
+
+    name: str = "SHP"
+    keep_end: bool = False
+
+    def check(self) -> None:
+        """Check that a domain is there.
+
+        Raises:
+            DataError: none is.
+        """
+        self._files("train"), self._files("test")
+
+    def read(self, count: int | None) -> tuple[list[Preference], list[Preference]]:
+        """As `Preferences.read`."""
+        train, test = (self._read(self._files(split), count) for split in ("train", "test"))
+        return train, test
+
+    def _files(self, split: str) -> list[Path]:
+        place = _place("shp", self.name, "the folders of stanfordnlp's SHP")
+        found = sorted(p for end in (".json", ".json.gz", ".jsonl") for p in place.glob(f"*/{split}{end}"))
+        if not found:
+            raise DataError(
+                f"{place} must hold DOMAIN/{split}.json", "none", "put the official folders there"
+            )
+        return found
+
+    @staticmethod
+    def _read(files: list[Path], count: int | None) -> list[Preference]:
+        found: list[Preference] = []
+        posts: defaultdict[str, int] = defaultdict(int)
+        for path in files:
+            for where, entry in _lines(path):
+                post, one, other = (
+                    _text(entry, key, where) for key in ("history", "human_ref_A", "human_ref_B")
+                )
+                label, ratio = _number(entry, "labels", where), _number(entry, "score_ratio", where)
+                if label not in (0, 1):
+                    raise DataError(f"'labels' in {where} must be 0 or 1", label, "fetch the official file")
+                if ratio < _LEAST_RATIO or posts[post] == _MOST_OF_A_POST:
+                    continue
+                posts[post] += 1
+                answers = (one, other) if label else (other, one)
+                found.append(Preference(f"\n\nHuman: {post}{_TURN}", *(f" {answer}" for answer in answers)))
+                if len(found) == count:
+                    return found
+        return found
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Preferences made in place: kind answers before rude ones, a tenth of them judged the wrong way round.
+
+    So nothing that learns the rule agrees with more than nine judgements in ten.
+    """
+
+    name: str = "generated preferences"
+    keep_end: bool = True
+    train: int = 1024
+    test: int = 256
+
+    def check(self) -> None:
+        """Nothing has to be there."""
+
+    def read(self, count: int | None) -> tuple[list[Preference], list[Preference]]:
+        """As `Preferences.read`."""
+        made = _generated(self.train + self.test)
+        train, test = made[: self.train], made[self.train :]
+        return list(train[:count]), list(test[:count])
+
+
+_TOPICS = ("tea", "maps", "snow", "bread", "chess", "trains", "roses", "tides")
+_ASKED = ("What of {}?", "Tell me of {}.", "How are {}?", "Why {}?")
+_KIND = ("gladly", "thanks", "of course", "a pleasure", "good question", "well asked")
+_RUDE = ("go away", "no idea", "whatever", "so what", "too dull", "ask others")
+
+
+@functools.cache
+def _generated(count: int) -> tuple[Preference, ...]:
+    chance = random.Random(0)  # noqa: S311 - no secret
+    made = []
+    for _ in range(count):
+        topic = chance.choice(_TOPICS)
+        prompt = f"\n\nHuman: {chance.choice(_ASKED).format(topic)}{_TURN}"
+        kind, rude = (f" {chance.choice(words)}, {topic}." for words in (_KIND, _RUDE))
+        made.append(Preference(prompt, *((rude, kind) if chance.random() < 0.1 else (kind, rude))))
+    return tuple(made)
+
+
+GENERATED, HH, SHP = Generated(), HelpfulHarmless(), StanfordHuman()
