@@ -55,6 +55,21 @@ class Setting:
         for what, count in (("examples", self.examples), ("stacked seeds", self.stacked)):
             if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
                 raise InputError(f"the number of {what} must be a whole number from 1", count)
+        if self.stacked > 1:
+            self.check_stacked()
+
+    def check_stacked(self) -> None:
+        """Check that a stack can be trained so.
+
+        Raises:
+            InputError: it cannot.
+        """
+        if self.record or self.checkpoints or self.precision != "float32":
+            raise InputError(
+                "stacked trainings are in float32, not recorded and without checkpoints",
+                ", ".join(set(self.to_dict()) & {"record", "checkpoints", "precision"}),
+                "leave these out, or stack none",
+            )
 
     def with_examples(self, count: int | None) -> Setting:
         """The same with so many examples, where it does not say itself how many."""

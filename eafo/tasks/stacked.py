@@ -67,12 +67,7 @@ def train_stacked(
             trains; a setting that is not for stacks.
     """
     setting = setting or Setting()
-    if setting.record or setting.checkpoints or setting.precision != "float32":
-        raise InputError(
-            "stacked trainings are in float32, not recorded and without checkpoints",
-            ", ".join(setting.to_dict()),
-            "leave these out, or stack none",
-        )
+    setting.check_stacked()
     _check_alike([activation for activation, _ in members])
     layers = [(functools.partial(_layer, activation), seed) for activation, seed in members]
     with prepared(setting):

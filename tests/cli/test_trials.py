@@ -7,6 +7,7 @@ import json
 import pytest
 
 from eafo.search import Comparison, load
+from eafo.tasks import Setting
 
 PLAN = """
 name = "small"
@@ -118,3 +119,28 @@ def test_demo_walks_the_whole_way_and_does_so_again(eafo, tmp_path):
     again = eafo("demo", "--json")
     assert again.document["verification"]["ok"] is True
     assert "starting afresh" in again.err
+
+
+def test_trainings_run_as_they_are_asked_to(eafo, tmp_path):
+    options = ("--examples", "300", "--record", "--checkpoints", "kept", "--save", "one")
+    first = eafo(*COMPARE, *options)
+    assert first.status == 0
+    assert len(list((tmp_path / "kept").iterdir())) == 4
+    saved = Comparison.load(tmp_path / "studies" / "one.json")
+    assert saved.setting == Setting(examples=300, record=True, checkpoints="kept")
+    assert all(o.steps == 3 and len(o.layers) == 2 for arm in saved.arms for o in arm.outcomes)
+
+    stacked = eafo(*COMPARE, "--examples", "300", "--stacked", "2", "--save", "two", "--json").document
+    for ours, theirs in zip(stacked["arms"], saved.arms, strict=True):
+        assert [o["loss"][0] for o in ours["outcomes"]] == pytest.approx(
+            [o.loss[0] for o in theirs.outcomes], rel=1e-4
+        )
+
+    wrong = eafo(*COMPARE, "--precision", "half")
+    assert (wrong.status, wrong.err) == (
+        2,
+        "eafo: precision must be one of float32, bfloat16, float16, but got 'half'\n",
+    )
+    both = eafo(*COMPARE, "--stacked", "2", "--record")
+    assert both.status == 2
+    assert "not recorded and without checkpoints, but got 'record'" in both.err

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from eafo.errors import InputError, RefusedError
+from eafo.report.provenance import plan_toml
 from eafo.search import Plan
 from eafo.search.plan import Range
 from eafo.search.space import candidates
+from eafo.tasks import Setting
 
 GOOD: dict[str, Any] = {
     "name": "p",
@@ -38,6 +40,15 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     else:
         table[key] = value
     return plan
+
+
+def test_a_budget_says_how_many_examples_and_a_setting_more() -> None:
+    plan = Plan.from_dict({**GOOD, "budget": "tiny", "task": "dpo", "setting": {"precision": "bfloat16"}})
+    assert plan.setting == Setting(precision="bfloat16", examples=128)
+    assert Plan.from_dict(
+        {**GOOD, "budget": "tiny", "task": "dpo", "setting": {"examples": 9}}
+    ).setting == Setting(examples=9)
+    assert Plan.from_text(plan_toml(plan)) == plan
 
 
 def test_a_plan_survives_its_own_form() -> None:

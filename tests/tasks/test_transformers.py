@@ -107,3 +107,17 @@ def test_trainings_repeat_bit_for_bit(model) -> None:
     first, again = (found.run(eafo.get("crrelu"), 2, 1, Setting(examples=12)) for _ in range(2))
     assert dataclasses.replace(again, seconds=first.seconds) == first
     assert len(first.learned) == 12
+
+
+@pytest.mark.parametrize("model", ["vit-tiny", "deit-tiny", "tnt-small"])
+def test_the_hundred_classes_are_trained(model, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("EAFO_CACHE", str(tmp_path))
+    generator = np.random.default_rng(1)
+    pixels = generator.integers(0, 256, (12, 3, 32, 32), dtype=np.uint8)
+    data = ColourImages(pixels, np.arange(12) * 9, pixels, np.arange(12) * 9, 100)
+    monkeypatch.setattr(CifarSet, "load", lambda _: data)
+    teacher.cache_clear()
+    outcome = tasks.run(tasks.get(f"{model}-cifar100"), eafo.get("gelu"), 0, 1, Setting(examples=8))
+    teacher.cache_clear()
+    assert outcome.steps == 4
+    assert 3.5 < outcome.loss[0] < 7  # log(100) is 4.6
