@@ -35,9 +35,10 @@ def run(name: str = "mnist1d-mlp", epochs: int = 2, **setting) -> Outcome:
 
 
 def test_a_setting_survives_its_own_form() -> None:
-    setting = Setting("cuda:1", "float16", True, 7, True, 3, "kept")
+    setting = Setting("cuda:1", "float16", True, 7, True, checkpoints="kept")
     assert Setting.from_dict(setting.to_dict()) == setting
     assert Setting().to_dict() == {}
+    assert Setting.from_dict({"stacked": 3}) == Setting(stacked=3)
     with pytest.raises(InputError, match="a setting must be what to_dict wrote, but got 'colour'"):
         Setting.from_dict({"colour": 1})
     assert Setting(examples=3).with_examples(5).examples == 3
