@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eafo.catalog import get
 from eafo.cli.options import Json, Workers
 from eafo.cli.output import heading, interruptible, make_directory, note, say, say_json, table
 from eafo.errors import InputError
 from eafo.tasks import Setting
 
 if TYPE_CHECKING:
-    from eafo.search import Comparison, Study
+    from eafo.search import Comparison, Confirmation, Plan, Study
 
-__all__ = ["compare", "report", "search", "show_comparison", "show_study"]
+__all__ = ["compare", "report", "search", "show_comparison", "show_confirmation", "show_null", "show_study"]
 
 _STUDIES = Path("studies")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -26,12 +27,28 @@ Storage = Annotated[
 ]
 
 
-def search(
+def search(  # noqa: PLR0917 - each is an option of the command
     plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")],
     trials: Annotated[
         int | None, typer.Option("--trials", help="The study's total, instead of the plan's.")
     ] = None,
     storage: Storage = None,
+    confirm: Annotated[
+        int | None,
+        typer.Option(
+            "--confirm",
+            metavar="SEEDS",
+            help="Hold the best three against ReLU, GELU and SiLU on fresh seeds.",
+        ),
+    ] = None,
+    null: Annotated[
+        int | None,
+        typer.Option(
+            "--null",
+            metavar="STUDIES",
+            help="Instead, search among copies of the first base: how often is one named better?",
+        ),
+    ] = None,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
@@ -39,13 +56,97 @@ def search(
     from eafo import search as searches  # noqa: PLC0415 - loads Optuna
     from eafo.search.progress import RichProgress  # noqa: PLC0415
 
+    if null is not None:
+        if confirm is not None:
+            raise InputError("--null and --confirm exclude each other", "both")
+        show_null(searches.Plan.from_toml(plan), null, workers, as_json)
+        return
     with interruptible("what was finished is kept, and the same command goes on from there"):
         study = searches.run(plan, trials=trials, storage=storage, workers=workers, progress=RichProgress())
-    if as_json:
-        say_json(study.to_dict())
-    else:
+    if not as_json:
         show_study(study)
+    document = study.to_dict()
+    if confirm is not None:
+        with interruptible("the study is kept; a confirmation starts again"):
+            document["confirmation"] = _confirmed(study, confirm, workers, as_json).to_dict()
+    if as_json:
+        say_json(document)
+    else:
         note(f"`eafo report {study.name}` writes a page")
+
+
+def _confirmed(study: Study, seeds: int, workers: int | None, as_json: bool) -> Confirmation:
+    """The best three of a study against the baselines that are not among them."""
+    from eafo import search as searches  # noqa: PLC0415 - loads Optuna
+    from eafo.search.confirmation import BASELINES  # noqa: PLC0415
+    from eafo.search.progress import RichProgress  # noqa: PLC0415
+
+    candidates = [t.activation for t in study.leaders(3) if t.activation is not None]
+    names = {str(c) for c in candidates}
+    baselines = [b for b in BASELINES if str(get(b)) not in names]
+    path = _STUDIES / f"{study.name}-confirmation.json"
+    make_directory(_STUDIES)
+    found = searches.confirm(
+        candidates,
+        study.plan.task,
+        baselines=baselines,
+        seeds=seeds,
+        epochs=study.plan.epochs,
+        workers=workers,
+        setting=study.plan.setting,
+        progress=RichProgress(),
+    )
+    found.comparison.save(path)
+    if not as_json:
+        show_confirmation(found)
+    note(f"saved {path}; `eafo report {path.stem}` writes a page")
+    return found
+
+
+def show_confirmation(confirmation: Confirmation) -> None:
+    """Print what fresh seeds say of each candidate."""
+    from eafo.report.rows import text_form  # noqa: PLC0415 - loads SymPy
+
+    heading(f"on fresh seeds, at {100 * confirmation.level:g} % for all candidates together")
+    held = tuple(f"over {arm.activation.name}" for arm in confirmation.baselines)
+    body = [
+        (
+            text_form(arm.activation),
+            verdict.decision,
+            f"{verdict.p_value:.2g}",
+            str(verdict.seeds),
+            *(str(d) for d in verdict.differences),
+            *([""] * (len(held) - len(verdict.differences))),
+        )
+        for arm, verdict in zip(confirmation.comparison.arms, confirmation.verdicts, strict=False)
+    ]
+    table(("candidate", "decision", "p", "seeds", *held), body, numbers=("p", "seeds", *held))
+
+
+def show_null(plan: Plan, studies: int, workers: int | None, as_json: bool) -> None:
+    """Run the null test of a plan, trained and resampled, and print what came of it."""
+    from eafo import search as searches  # noqa: PLC0415 - loads Optuna
+    from eafo.search.progress import RichProgress  # noqa: PLC0415
+
+    design = searches.NullDesign(trials=plan.trials, seeds=plan.seeds, finalists=min(3, plan.trials))
+    with interruptible("a null test starts again"):
+        trained, scores = searches.null_trained(
+            plan.space.bases[0],
+            plan.task,
+            design,
+            studies=studies,
+            epochs=plan.epochs,
+            workers=workers,
+            setting=plan.setting,
+            progress=RichProgress(),
+        )
+    resampled = searches.null_resampled(scores, design)
+    if as_json:
+        found = {"trained": trained.to_dict(), "resampled": resampled.to_dict()}
+        say_json({**found, "plan": plan.to_dict(), "scores": scores})
+        return
+    say(f"trained: {trained}")
+    say(f"resampled from their {len(scores)} scores: {resampled}")
 
 
 def compare(  # noqa: PLR0917 - each is an option of the command

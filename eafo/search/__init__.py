@@ -12,37 +12,54 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eafo.search.comparison import compare
+    from eafo.search.confirmation import Confirmation, confirm
+    from eafo.search.null import NullDesign, NullResult, null_resampled, null_trained
     from eafo.search.plan import Plan
     from eafo.search.progress import Progress, RichProgress
     from eafo.search.results import Arm, Comparison, Study, TrialResult
     from eafo.search.statistics import Estimate
     from eafo.search.study import load, run
+    from eafo.search.testing import Difference
 
 __all__ = [
     "Arm",
     "Comparison",
+    "Confirmation",
+    "Difference",
     "Estimate",
+    "NullDesign",
+    "NullResult",
     "Plan",
     "Progress",
     "RichProgress",
     "Study",
     "TrialResult",
     "compare",
+    "confirm",
     "load",
+    "null_resampled",
+    "null_trained",
     "run",
 ]
 
 _HOME = {
     "Arm": "results",
     "Comparison": "results",
+    "Confirmation": "confirmation",
+    "Difference": "testing",
     "Estimate": "statistics",
+    "NullDesign": "null",
+    "NullResult": "null",
     "Plan": "plan",
     "Progress": "progress",
     "RichProgress": "progress",
     "Study": "results",
     "TrialResult": "results",
     "compare": "comparison",
+    "confirm": "confirmation",
     "load": "study",
+    "null_resampled": "null",
+    "null_trained": "null",
     "run": "study",
 }
 

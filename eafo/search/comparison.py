@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from eafo import catalog, tasks
 from eafo.errors import EafoError, InputError
-from eafo.search.executors import Job, Result
+from eafo.search.executors import Executor, Job, Result
 from eafo.search.executors.local import LocalExecutor
 from eafo.search.progress import Progress, SilentProgress
 from eafo.search.results import Arm, Comparison
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from eafo.activation import Activation
     from eafo.catalog import ActivationLike
 
-__all__ = ["compare"]
+__all__ = ["Found", "compare", "distinct", "length_of", "run_jobs"]
 
 _MOST_SEEDS = 10_000
 
@@ -55,16 +55,9 @@ def compare(
         InputError: a wrong number, an unknown name, an activation given twice.
         DataError: the task's data are missing or damaged.
     """
-    compared = _distinct(activations)
+    compared = distinct(activations)
     found = tasks.get(task)
-    setting = setting or tasks.Setting()
-    if epochs is None:
-        length, examples = tasks.length(found, budget)
-        setting = setting.with_examples(examples)
-    else:
-        _check("epochs", epochs, 1)
-        length = epochs
-    tasks.check(found, setting)
+    length, setting = length_of(found, epochs, budget, setting)
     _check("seeds", seeds, 1)
     _check("first_seed", first_seed, 0)
     found.prepare()
@@ -77,12 +70,18 @@ def compare(
         for first, *rest in stacks
         for i, a in enumerate(compared)
     ]
-    found_seeds = _run(jobs, workers, progress or SilentProgress(), [a.name for a in compared])
-    arms = tuple(_arm(a, found_seeds[i]) for i, a in enumerate(compared))
+    with LocalExecutor(workers) as executor:
+        results = run_jobs(jobs, executor, progress or SilentProgress(), [a.name for a in compared])
+    arms = tuple(Arm.of(a, results[i]) for i, a in enumerate(compared))
     return Comparison(found.name if task in tasks.names() else task, length, chosen, arms, setting)
 
 
-def _distinct(activations: Iterable[ActivationLike]) -> tuple[Activation, ...]:
+def distinct(activations: Iterable[ActivationLike]) -> tuple[Activation, ...]:
+    """The activations of a list.
+
+    Raises:
+        InputError: it is empty or no list, a name is unknown, or two of it are the same function.
+    """
     if isinstance(activations, str):
         raise InputError("activations must be a list", activations, f"write [{activations!r}]")
     compared = tuple(catalog.get(a) for a in activations)
@@ -108,22 +107,39 @@ def _check(what: str, value: object, least: int) -> None:
 
 
 #: By arm and seed, what became of it.
-_Found = dict[int, dict[int, "Outcome | EafoError"]]
+Found = dict[int, dict[int, "Outcome | EafoError"]]
 
 
-def _run(jobs: list[Job], workers: int | None, progress: Progress, names: list[str]) -> _Found:
-    found: _Found = {job.owner: {} for job in jobs}
-    with LocalExecutor(workers) as executor:
-        for job in jobs:
-            executor.submit(job)
-        progress.started(sum(1 + len(job.further) for job in jobs), 0)
-        try:
-            for _ in jobs:
-                result = executor.next()
-                found[result.job.owner] |= _by_seed(result)
-                progress.advanced(1 + len(result.job.further), _best(found, names))
-        finally:
-            progress.finished()
+def length_of(
+    task: tasks.Task, epochs: int | None, budget: str, setting: tasks.Setting | None
+) -> tuple[int, tasks.Setting]:
+    """The epochs of a training and the setting, with the budget's number of examples where no epochs are given.
+
+    Raises:
+        InputError: a wrong number, no such budget, a setting that the task does not take.
+    """
+    setting = setting or tasks.Setting()
+    if epochs is None:
+        epochs, examples = tasks.length(task, budget)
+        setting = setting.with_examples(examples)
+    _check("epochs", epochs, 1)
+    tasks.check(task, setting)
+    return epochs, setting
+
+
+def run_jobs(jobs: list[Job], executor: Executor, progress: Progress, names: list[str]) -> Found:
+    """Run jobs, and gather what became of each arm's seeds."""
+    found: Found = {job.owner: {} for job in jobs}
+    for job in jobs:
+        executor.submit(job)
+    progress.started(sum(1 + len(job.further) for job in jobs), 0)
+    try:
+        for _ in jobs:
+            result = executor.next()
+            found[result.job.owner] |= _by_seed(result)
+            progress.advanced(1 + len(result.job.further), _best(found, names))
+    finally:
+        progress.finished()
     return found
 
 
@@ -133,7 +149,7 @@ def _by_seed(result: Result) -> dict[int, Outcome | EafoError]:
     return dict(zip((result.job.seed, *result.job.further), (first, *result.further), strict=True))
 
 
-def _best(found: _Found, names: list[str]) -> str:
+def _best(found: Found, names: list[str]) -> str:
     means: dict[int, float] = {}
     for owner, results in found.items():
         scores = [r.score for r in results.values() if isinstance(r, Outcome)]
@@ -143,9 +159,3 @@ def _best(found: _Found, names: list[str]) -> str:
         return ""
     best = max(means, key=lambda owner: means[owner])
     return f"best {means[best]:.2f} {names[best]}"
-
-
-def _arm(activation: Activation, found: dict[int, Outcome | EafoError]) -> Arm:
-    own = sorted(found.items())
-    failures = tuple(f"seed {seed}: {r}" for seed, r in own if not isinstance(r, Outcome))
-    return Arm(activation, tuple(r for _, r in own if isinstance(r, Outcome)), failures)

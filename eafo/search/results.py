@@ -16,6 +16,8 @@ from eafo.tasks.protocol import Outcome
 from eafo.tasks.setting import Setting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from eafo.nn import Module
@@ -108,6 +110,15 @@ class Study:
             )
         return max(complete, key=lambda t: (t.estimate.mean if t.estimate else 0.0, -t.number))
 
+    def leaders(self, count: int) -> tuple[TrialResult, ...]:
+        """The best complete trials, no activation twice."""
+        found: dict[str, TrialResult] = {}
+        complete = [t for t in self.trials if t.state == "complete" and t.estimate and t.activation]
+        for trial in sorted(complete, key=lambda t: -t.estimate.mean if t.estimate else 0.0):
+            if trial.activation is not None:
+                found.setdefault(trial.activation.to_json(), trial)
+        return tuple(found.values())[:count]
+
     def frame(self) -> pd.DataFrame:
         """A table with a row a trial (needs pandas).
 
@@ -161,6 +172,13 @@ class Arm:
     activation: Activation
     outcomes: tuple[Outcome, ...]
     failures: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, activation: Activation, found: Mapping[int, Outcome | EafoError]) -> Arm:
+        """The arm of what became of each seed."""
+        own = sorted(found.items())
+        failures = tuple(f"seed {seed}: {r}" for seed, r in own if not isinstance(r, Outcome))
+        return cls(activation, tuple(r for _, r in own if isinstance(r, Outcome)), failures)
 
     @property
     def estimate(self) -> Estimate | None:
