@@ -282,6 +282,7 @@ def _load(name: str, storage: str | None) -> Study | Comparison:
 def show_comparison(comparison: Comparison) -> None:
     """Print the arms, best first."""
     from eafo.report.rows import cells, counted, of_comparison, score_label  # noqa: PLC0415 - loads SymPy
+    from eafo.search import contrasts_of  # noqa: PLC0415 - loads SciPy
 
     heading(f"{comparison.task}, {counted(comparison.epochs, 'epoch')}: {score_label(comparison.task)}")
     rows = of_comparison(comparison)
@@ -291,6 +292,17 @@ def show_comparison(comparison: Comparison) -> None:
     for row in rows:
         if row.note:
             say(f"{row.label}: {row.note}")
+    labels = {row.index: row.label for row in rows}
+    found = contrasts_of(comparison)
+    shown = [c for c in found if c.p_value < 0.05]
+    if found:
+        how = "paired by seed" if found[0].difference.paired else "unpaired"
+        say(
+            f"{len(shown)} of {counted(len(found), 'pair')} told apart ({how}, Holm, 5 %)"
+            + (":" if shown else "")
+        )
+    for c in shown:
+        say(f"  {labels[c.ahead]} ahead of {labels[c.behind]} by {c.difference}, p = {c.p_value:.2g}")
 
 
 def show_study(study: Study) -> None:

@@ -9,9 +9,18 @@ from dataclasses import dataclass
 from eafo.report import curves, result_figures
 from eafo.report.album import Album
 from eafo.report.page import Section, Table
-from eafo.report.rows import Row, cells
+from eafo.report.rows import Row, cells, counted, of_comparison
+from eafo.search import Comparison
+from eafo.search.contrasts import contrasts_of
 
-__all__ = ["Part", "curve_section", "learned_section", "metrics_section", "results_section"]
+__all__ = [
+    "Part",
+    "contrasts_section",
+    "curve_section",
+    "learned_section",
+    "metrics_section",
+    "results_section",
+]
 
 _COLUMNS = ("", "formula", "mean", "95 % interval", "deviation", "seeds", "s/training", "note")
 _NUMBERS = frozenset(
@@ -27,6 +36,7 @@ _NUMBERS = frozenset(
         "end, highest",
     )
 )
+_LEVEL = 0.05
 _INTERVAL = (
     "The interval is Student's 95 % interval of the mean over seeds; with a single seed there is none. "
     "The deviation is that from seed to seed."
@@ -149,3 +159,35 @@ def metrics_section(rows: Sequence[Row]) -> Section | None:
 def _mean(values: Iterable[float]) -> str:
     found = list(values)
     return f"{sum(found) / len(found):.4g}" if found else "—"
+
+
+def contrasts_section(comparison: Comparison) -> Section | None:
+    """Which arms are told apart; None where there are not two to compare."""
+    found = contrasts_of(comparison)
+    if not found:
+        return None
+    labels = {row.index: row.label for row in of_comparison(comparison)}
+    shown = [c for c in found if c.p_value < _LEVEL]
+    how = "Student's paired test" if found[0].difference.paired else "Welch's test"
+    why = (
+        "a seed moves all arms alike"
+        if found[0].difference.paired
+        else "no effect of the seed on all arms is measured"
+    )
+    lead = (
+        f"By {how}, since {why}, and corrected for the {counted(len(found), 'pair')} by Holm, at 5 %: "
+        f"{len(shown) or 'none'} of them {'is' if len(shown) == 1 else 'are'} told apart."
+    )
+    columns = ("ahead", "behind", "by", "95 % interval", "p, corrected")
+    lines = tuple(
+        (
+            labels[c.ahead],
+            labels[c.behind],
+            f"{c.difference.mean:.2f}",
+            f"{c.difference.low:.2f} … {c.difference.high:.2f}",
+            f"{c.p_value:.2g}",
+        )
+        for c in shown
+    )
+    tables = (Table("Differences that are shown", columns, lines, frozenset(columns[2:])),) if lines else ()
+    return Section("differences", "Who is ahead of whom", (lead,), tables=tables)

@@ -17,7 +17,14 @@ from eafo.report.album import Album
 from eafo.report.layers import layers_section
 from eafo.report.page import Page, Section, render
 from eafo.report.provenance import comparison_command, plan_toml, setting_facts, task_description, versions
-from eafo.report.results import Part, curve_section, learned_section, metrics_section, results_section
+from eafo.report.results import (
+    Part,
+    contrasts_section,
+    curve_section,
+    learned_section,
+    metrics_section,
+    results_section,
+)
 from eafo.report.rows import Row, candidate, counted, leading, of_comparison, of_study, score_label
 from eafo.search import Comparison, Study
 
@@ -66,6 +73,7 @@ def _comparison_page(comparison: Comparison, album: Album, derivations: Sequence
     rows = of_comparison(comparison)
     sections = [
         _comparison_section(comparison, album, "Results"),
+        contrasts_section(comparison),
         metrics_section(rows),
         learned_section(rows),
         layers_section(album, rows[:_MOST_DRAWN]),

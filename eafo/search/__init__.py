@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from eafo.search.comparison import compare
     from eafo.search.confirmation import Confirmation, confirm
+    from eafo.search.contrasts import Contrast, contrasts_of
     from eafo.search.null import NullDesign, NullResult, null_resampled, null_trained
     from eafo.search.plan import Plan
     from eafo.search.progress import Progress, RichProgress
@@ -25,6 +26,7 @@ __all__ = [
     "Arm",
     "Comparison",
     "Confirmation",
+    "Contrast",
     "Difference",
     "Estimate",
     "NullDesign",
@@ -36,6 +38,7 @@ __all__ = [
     "TrialResult",
     "compare",
     "confirm",
+    "contrasts_of",
     "load",
     "null_resampled",
     "null_trained",
@@ -46,6 +49,7 @@ _HOME = {
     "Arm": "results",
     "Comparison": "results",
     "Confirmation": "confirmation",
+    "Contrast": "contrasts",
     "Difference": "testing",
     "Estimate": "statistics",
     "NullDesign": "null",
@@ -57,6 +61,7 @@ _HOME = {
     "TrialResult": "results",
     "compare": "comparison",
     "confirm": "confirmation",
+    "contrasts_of": "contrasts",
     "load": "study",
     "null_resampled": "null",
     "null_trained": "null",
