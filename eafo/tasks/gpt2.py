@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from eafo.errors import DataError, MissingDependencyError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
     from eafo.tasks.models import ActivationFactory
 
-__all__ = ["OFFICIAL", "TINY", "Gpt2", "Official", "Tiny", "Tokens"]
+__all__ = ["LONGEST", "OFFICIAL", "TINY", "Gpt2", "Official", "Tiny", "Tokens"]
+
+#: Tokens of a prompt and its response at most.
+LONGEST = 512
 
 
 class Tokens(Protocol):
@@ -104,7 +109,7 @@ class Official:
 
     def tokens(self) -> Tokens:
         """GPT-2's byte pairs."""
-        return _byte_pairs(self._folder())
+        return _BytePairs(self._folder())
 
     def build(self, activation: ActivationFactory) -> nn.Module:
         """As `Gpt2.build`.
@@ -115,15 +120,62 @@ class Official:
         from safetensors import SafetensorError  # noqa: PLC0415 - only where weights are read
 
         folder = self._folder()
+        _check_config(folder / "config.json", _BytePairs(folder).count)
         try:
-            model = _transformers().GPT2LMHeadModel.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, **_WITHOUT_DROPOUT
+            model, found = _transformers().GPT2LMHeadModel.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+                # Told below, and better.
+                ignore_mismatched_sizes=True,
+                # Replaced in every block, whatever the file says.
+                activation_function="gelu_new",
+                **_WITHOUT_DROPOUT,
             )
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise DataError(
                 f"{folder} must hold GPT-2's weights ({str(error).splitlines()[0]})", remedy="fetch them anew"
             ) from error
+        _check_weights(folder / "model.safetensors", model, found)
         return _around(model.float(), activation)
+
+
+def _check_weights(path: Path, model: nn.Module, found: Mapping[str, Any]) -> None:
+    """Check that a file held all weights of a model: what it lacks was left at random values without an error.
+
+    Raises:
+        DataError: it did not.
+    """
+    missing = sorted(found["missing_keys"])
+    if missing:
+        raise DataError(f"{path} must hold all of GPT-2, but {missing[0]} is missing", remedy="fetch it anew")
+    mismatched = sorted(found["mismatched_keys"])
+    if mismatched:
+        name, shape, wanted = mismatched[0]
+        raise DataError(f"{name} in {path} must be of shape {tuple(wanted)}", tuple(shape), "fetch it anew")
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise DataError(f"{name} in {path} must be finite", "NaN or infinity", "fetch it anew")
+
+
+def _check_config(path: Path, tokens: int) -> None:
+    """Check that a configuration is a GPT-2's that takes so many tokens, 512 at a time.
+
+    Raises:
+        DataError: it is not.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} must be JSON ({error})", remedy="fetch it anew") from error
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if kind != "gpt2":
+        raise DataError(f"'model_type' in {path} must be gpt2", kind, "fetch GPT-2's own")
+    for key, least in (("n_positions", LONGEST), ("vocab_size", tokens)):
+        value = config.get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise DataError(f"'{key}' in {path} must be at least {least}", value, "fetch GPT-2's own")
 
 
 class _BytePairs:
@@ -140,15 +192,11 @@ class _BytePairs:
         if end is None:
             raise DataError(f"{folder / 'vocab.json'} must hold <|endoftext|>", "none", "fetch it anew")
         self.end: int = end
+        self.count: int = self._tokenizer.get_vocab_size()
 
     def encode(self, text: str) -> list[int]:
         tokens: list[int] = self._tokenizer.encode(text).ids
         return tokens
-
-
-@functools.cache
-def _byte_pairs(folder: Path) -> _BytePairs:
-    return _BytePairs(folder)
 
 
 class _Bytes:
@@ -177,7 +225,7 @@ class Tiny:
         transformers = _transformers()
         config = transformers.GPT2Config(
             vocab_size=257,
-            n_positions=512,
+            n_positions=LONGEST,
             n_embd=64,
             n_layer=2,
             n_head=4,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from eafo.tasks.gpt2 import Tokens
+from eafo.tasks.gpt2 import LONGEST, Tokens
 from eafo.tasks.models import ActivationFactory
 from eafo.tasks.preferences import Preference
 from eafo.tasks.problem import device_of, finite
@@ -19,7 +19,7 @@ __all__ = ["Evaluation", "Imitation", "Preferring", "encoded", "log_likelihoods"
 
 #: What the loss leaves out: the prompt and what fills a batch.
 _IGNORED = -100
-_LONGEST, _LONGEST_PROMPT = 512, 256
+_LONGEST_PROMPT = 256
 
 Sequences = tuple[list[int], list[int]]
 
@@ -33,10 +33,10 @@ def encoded(preference: Preference, tokens: Tokens, keep_end: bool) -> tuple[Seq
     prompt = tokens.encode(preference.prompt)
     responses = [[*tokens.encode(r), tokens.end] for r in (preference.chosen, preference.rejected)]
     longest = max(map(len, responses))
-    if len(prompt) + longest > _LONGEST:
+    if len(prompt) + longest > LONGEST:
         prompt = prompt[-_LONGEST_PROMPT:] if keep_end else prompt[:_LONGEST_PROMPT]
-    if len(prompt) + longest > _LONGEST:
-        responses = [response[: _LONGEST - _LONGEST_PROMPT] for response in responses]
+    if len(prompt) + longest > LONGEST:
+        responses = [response[: LONGEST - _LONGEST_PROMPT] for response in responses]
     first, second = (([*prompt, *r], [_IGNORED] * len(prompt) + r) for r in responses)
     return first, second
 

@@ -6,9 +6,11 @@ import dataclasses
 import json
 import math
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import eafo
 from eafo import tasks
@@ -241,3 +243,60 @@ def test_missing_and_damaged_files_of_gpt2_are_named(official) -> None:
     (official / "gpt2" / "vocab.json").write_text("{")
     with pytest.raises(DataError, match=r"must hold GPT-2's vocab.json and merges.txt"):
         OFFICIAL.tokens()
+
+
+def rewritten(path: Path, **changed: torch.Tensor | None) -> None:
+    """The weights without those that are None, the others as given."""
+    weights = load_file(path) | {name.replace("__", "."): weight for name, weight in changed.items()}
+    save_file({k: v.clone() for k, v in weights.items() if v is not None}, path, {"format": "pt"})
+
+
+def test_the_published_names_of_the_weights_are_read(official) -> None:
+    # The published file leaves out the prefix and holds the masks of attention.
+    path = official / "gpt2" / "model.safetensors"
+    x = torch.tensor([[1, 2, 3]])
+    before = OFFICIAL.build(lambda _: Module("gelu_tanh"))(x)
+    weights = {k.removeprefix("transformer."): v.clone() for k, v in load_file(path).items()}
+    weights |= {f"h.{i}.attn.bias": torch.ones(1, 1, 512, 512).tril() for i in range(2)}
+    save_file(weights, path, {"format": "pt"})
+    assert torch.equal(OFFICIAL.build(lambda _: Module("gelu_tanh"))(x), before)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (
+            None,
+            r"model.safetensors must hold all of GPT-2, but .*h.1.mlp.c_fc.weight is missing; fetch it anew",
+        ),
+        (torch.zeros(32, 64), r"h.1.mlp.c_fc.weight in .* must be of shape \(32, 128\), but got \(32, 64\)"),
+        (
+            torch.full((32, 128), math.nan),
+            r"h.1.mlp.c_fc.weight in .* must be finite, but got 'NaN or infinity'",
+        ),
+    ],
+)
+def test_weights_that_are_not_all_there_are_refused(official, weight, message) -> None:
+    path = official / "gpt2" / "model.safetensors"
+    rewritten(path, transformer__h__1__mlp__c_fc__weight=weight)
+    with pytest.raises(DataError, match=message):
+        OFFICIAL.build(lambda _: Module("relu"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("model_type", "llama", r"'model_type' in .*config.json must be gpt2, but got 'llama'"),
+        ("n_positions", 64, r"'n_positions' in .*config.json must be at least 512, but got 64"),
+        ("vocab_size", 9, r"'vocab_size' in .*config.json must be at least \d+, but got 9"),
+    ],
+)
+def test_a_configuration_of_another_model_is_refused(official, key, value, message) -> None:
+    path = official / "gpt2" / "config.json"
+    kept = path.read_text()
+    path.write_text(json.dumps(json.loads(kept) | {key: value}))
+    with pytest.raises(DataError, match=message):
+        OFFICIAL.build(lambda _: Module("relu"))
+    path.write_text(kept[:-9])
+    with pytest.raises(DataError, match=r"config.json must be JSON \(.*\); fetch it anew"):
+        OFFICIAL.build(lambda _: Module("relu"))
