@@ -9,7 +9,7 @@ import os
 import random
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _TURN = "\n\nAssistant:"
-#: Of Rafailov et al.: pairs of which one was preferred at least so often, and so many of a post at most.
+#: A pair's votes, at least so many times the other's (Rafailov et al., 2023, in their code), and pairs of a post at most (as SHP's authors advise).
 _LEAST_RATIO, _MOST_OF_A_POST = 2.0, 5
 
 
@@ -89,6 +89,51 @@ def _place(folder: str, name: str, what: str) -> Path:
     return place
 
 
+def _files(
+    place: Path, parts: Iterable[str], names: Mapping[str, Sequence[str]], remedy: str
+) -> dict[str, list[Path]]:
+    """The files of each split, one of each part that is there.
+
+    Args:
+        place: the folder of the data.
+        parts: folders in it that may be there.
+        names: what the file of each split may be called, the first that is there counts.
+        remedy: where no part is there.
+
+    Raises:
+        DataError: no part is there, or one lacks a split.
+    """
+    found: dict[str, list[Path]] = {split: [] for split in names}
+    for part in parts:
+        there = {
+            split: next((f for f in (place / part / name for name in ends) if f.is_file()), None)
+            for split, ends in names.items()
+        }
+        for split, path in there.items():
+            if path is not None:
+                found[split].append(path)
+            elif any(there.values()):
+                missing = place / part / names[split][0]
+                raise DataError(
+                    f"every part must have both splits, but {missing} is missing", remedy="put it there"
+                )
+    if not all(found.values()):
+        wanted = " and ".join(f"PART/{ends[0]}" for ends in names.values())
+        raise DataError(f"{place} must hold {wanted}", "none", remedy)
+    return found
+
+
+def _some(found: list[Preference], split: str, place: Path) -> list[Preference]:
+    """The comparisons of a split, where there are any.
+
+    Raises:
+        DataError: there are none.
+    """
+    if not found:
+        raise DataError(f"{place} must hold comparisons for {split}", "none", "fetch the official files")
+    return found
+
+
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a file of JSON lines, gzipped or not, each with where it stands."""
     try:
@@ -145,22 +190,18 @@ class HelpfulHarmless:
         Raises:
             DataError: none is.
         """
-        self._files("train"), self._files("test")
+        self._files()
 
     def read(self, count: int | None) -> tuple[list[Preference], list[Preference]]:
         """As `Preferences.read`."""
-        train, test = (self._read(self._files(split), count) for split in ("train", "test"))
+        place, files = self._files()
+        train, test = (_some(self._read(paths, count), split, place) for split, paths in files.items())
         return train, test
 
-    def _files(self, split: str) -> list[Path]:
+    def _files(self) -> tuple[Path, dict[str, list[Path]]]:
         place = _place("hh-rlhf", self.name, "the folders of Anthropic's hh-rlhf")
-        paths = [place / part / f"{split}.jsonl{end}" for part in self.parts for end in (".gz", "")]
-        found = [path for path in paths if path.is_file()]
-        if not found:
-            raise DataError(
-                f"{place} must hold PART/{split}.jsonl.gz", "none", f"the parts are {', '.join(self.parts)}"
-            )
-        return found
+        names = {split: (f"{split}.jsonl.gz", f"{split}.jsonl") for split in ("train", "test")}
+        return place, _files(place, self.parts, names, f"the parts are {', '.join(self.parts)}")
 
     @staticmethod
     def _read(files: list[Path], count: int | None) -> list[Preference]:
@@ -195,8 +236,8 @@ def _common_prompt(chosen: str, rejected: str, where: str) -> str:
 class StanfordHuman:
     """Stanford's SHP: comments on a post, the preferred one with more votes though it came later (Ethayarajh et al., 2022).
 
-    Official files: ``DOMAIN/train.json`` and ``DOMAIN/test.json``, JSON lines, under ``$EAFO_DATA/shp/``. As Rafailov et al. do, pairs with
-    at least twice the votes are kept, five of a post at most.
+    Official files: ``DOMAIN/train.json`` and ``DOMAIN/test.json``, JSON lines, under ``$EAFO_DATA/shp/``, for one or more domains. Kept are
+    pairs of which one has at least twice the votes, as by Rafailov et al., and five of a post at most, as the data's authors advise.
     """
 
     name: str = "SHP"
@@ -208,21 +249,23 @@ class StanfordHuman:
         Raises:
             DataError: none is.
         """
-        self._files("train"), self._files("test")
+        self._files()
 
     def read(self, count: int | None) -> tuple[list[Preference], list[Preference]]:
         """As `Preferences.read`."""
-        train, test = (self._read(self._files(split), count) for split in ("train", "test"))
+        place, files = self._files()
+        train, test = (_some(self._read(paths, count), split, place) for split, paths in files.items())
         return train, test
 
-    def _files(self, split: str) -> list[Path]:
+    def _files(self) -> tuple[Path, dict[str, list[Path]]]:
         place = _place("shp", self.name, "the folders of stanfordnlp's SHP")
-        found = sorted(p for end in (".json", ".json.gz", ".jsonl") for p in place.glob(f"*/{split}{end}"))
-        if not found:
-            raise DataError(
-                f"{place} must hold DOMAIN/{split}.json", "none", "put the official folders there"
-            )
-        return found
+        names = {
+            split: tuple(f"{split}{end}" for end in (".json", ".json.gz", ".jsonl"))
+            for split in ("train", "test")
+        }
+        return place, _files(
+            place, sorted(p.name for p in place.iterdir()), names, "put the official folders there"
+        )
 
     @staticmethod
     def _read(files: list[Path], count: int | None) -> list[Preference]:

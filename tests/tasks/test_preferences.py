@@ -32,6 +32,7 @@ def dialogue(answer: str, other: str) -> dict[str, str]:
 def hh(root):
     folder = root / "hh-rlhf"
     write(folder / "harmless-base" / "train.jsonl.gz", [dialogue(" so", " no"), dialogue(" same", " same")])
+    write(folder / "harmless-base" / "test.jsonl", [dialogue(" c", " d")])
     write(folder / "helpful-base" / "train.jsonl", [dialogue(" yes", " well")])
     write(folder / "helpful-base" / "test.jsonl.gz", [dialogue(" a", " b")])
     return folder
@@ -42,7 +43,7 @@ def test_dialogues_are_cut_before_the_last_answer(hh) -> None:
     train, test = HH.read(None)
     prompt = "\n\nHuman: hello\n\nAssistant: hi\n\nHuman: why?\n\nAssistant:"
     assert train == [Preference(prompt, " so", " no"), Preference(prompt, " yes", " well")]
-    assert test == [Preference(prompt, " a", " b")]
+    assert test == [Preference(prompt, " c", " d"), Preference(prompt, " a", " b")]
     assert HH.read(1)[0] == train[:1]
 
 
@@ -128,12 +129,41 @@ def test_missing_files_are_named(root) -> None:
         HH.check()
     (root / "hh-rlhf").mkdir()
     with pytest.raises(
-        DataError, match=r"must hold PART/train.jsonl.gz, but got 'none'; the parts are harmless-base"
+        DataError,
+        match=r"must hold PART/train.jsonl.gz and PART/test.jsonl.gz, but got 'none'; the parts are harmless-base",
     ):
         HH.check()
     (root / "shp").mkdir()
-    with pytest.raises(DataError, match=r"must hold DOMAIN/train.json"):
+    with pytest.raises(DataError, match=r"must hold PART/train.json and PART/test.json, but got 'none'"):
         SHP.check()
+
+
+def test_a_file_that_lies_there_unpacked_too_is_read_once(hh) -> None:
+    before = HH.read(None)
+    packed = hh / "harmless-base" / "train.jsonl.gz"
+    packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+    assert HH.read(None) == before
+
+
+def test_a_part_without_one_of_its_splits_is_named(hh, shp) -> None:
+    (hh / "harmless-base" / "test.jsonl").unlink()
+    with pytest.raises(
+        DataError, match=r"both splits, but .*harmless-base/test.jsonl.gz is missing; put it there"
+    ):
+        HH.check()
+    (shp / "askbaking" / "train.json").unlink()
+    with pytest.raises(DataError, match=r"both splits, but .*askbaking/train.json is missing"):
+        SHP.check()
+
+
+def test_files_without_comparisons_are_refused(hh, shp) -> None:
+    for part, name in (("harmless-base", "test.jsonl"), ("helpful-base", "test.jsonl.gz")):
+        write(hh / part / name, [])
+    with pytest.raises(DataError, match=r"hh-rlhf must hold comparisons for test, but got 'none'"):
+        HH.read(None)
+    write(shp / "askbaking" / "train.json", [post(1, 1.5)])
+    with pytest.raises(DataError, match=r"shp must hold comparisons for train"):
+        SHP.read(None)
 
 
 def test_generated_preferences_are_kind_nine_times_in_ten() -> None:
