@@ -97,7 +97,7 @@ class PreferenceTuning:
         """
         check_run(seed, epochs)
         setting = setting or Setting()
-        from eafo.tasks.train import train  # noqa: PLC0415 - torch is loaded only where a training runs
+        from eafo.tasks.train import prepared, train  # noqa: PLC0415 - torch is loaded only where a training runs
 
         imitation = self.imitation(setting)
         recipe = _warmed(self.imitating, epochs * imitation.steps)
@@ -109,7 +109,8 @@ class PreferenceTuning:
             parts[f"β={beta:g}"] = train(
                 problem, activation, recipe, seed=seed, epochs=epochs, share=0.0, setting=setting
             )
-            found[beta] = problem.evaluate(problem.built.eval())
+            with prepared(setting):
+                found[beta] = problem.evaluate(problem.built.eval())
         return _together(seed, parts, found)
 
     def imitation(self, setting: Setting) -> Imitation:
