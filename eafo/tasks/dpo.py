@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from eafo.activation import Activation
-    from eafo.tasks.preferring import Evaluation, Imitation, Preferring
+    from eafo.tasks.preferring import Evaluation, Imitation, Preferring, Reference
 
 __all__ = ["BETAS", "DPO", "DPO_HH", "DPO_SHP", "PreferenceTuning"]
 
@@ -97,14 +97,17 @@ class PreferenceTuning:
         """
         check_run(seed, epochs)
         setting = setting or Setting()
-        from eafo.tasks.train import prepared, train  # noqa: PLC0415 - torch is loaded only where a training runs
+        from eafo.tasks.preferring import judged  # noqa: PLC0415 - torch is loaded only where a training runs
+        from eafo.tasks.train import prepared, train  # noqa: PLC0415
 
         imitation = self.imitation(setting)
         recipe = _warmed(self.imitating, epochs * imitation.steps)
         first = train(imitation, activation, recipe, seed=seed, epochs=epochs, share=0.0, setting=setting)
+        with prepared(setting):
+            reference = judged(imitation.built.eval(), imitation, setting.precision)
         parts, found = {"imitation": first}, {}
         for beta in BETAS:
-            problem = self.optimisation(imitation, beta)
+            problem = self.optimisation(imitation, reference, beta)
             recipe = _warmed(self.preferring, epochs * problem.steps)
             parts[f"β={beta:g}"] = train(
                 problem, activation, recipe, seed=seed, epochs=epochs, share=0.0, setting=setting
@@ -121,11 +124,12 @@ class PreferenceTuning:
         pairs, test = (sequences(p, tokens, keep_end) for p in self.preferences.read(setting.examples))
         return Imitation(pairs, test, self.imitating.batch, self.network.build)
 
-    def optimisation(self, imitation: Imitation, beta: float) -> Preferring:
+    def optimisation(self, imitation: Imitation, reference: Reference, beta: float) -> Preferring:
         """The optimisation of preferences that follows a fine-tuning."""
         from eafo.tasks.preferring import Preferring  # noqa: PLC0415 - as above
 
-        return Preferring(imitation.pairs, imitation.test_pairs, self.preferring.batch, imitation.built, beta)
+        pairs, test, batch = imitation.pairs, imitation.test_pairs, self.preferring.batch
+        return Preferring(pairs, test, batch, imitation.built, reference, beta)
 
 
 def _warmed(recipe: Recipe, steps: int) -> Recipe:

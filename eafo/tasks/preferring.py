@@ -15,7 +15,17 @@ from eafo.tasks.models import ActivationFactory
 from eafo.tasks.preferences import Preference
 from eafo.tasks.problem import device_of, finite
 
-__all__ = ["Evaluation", "Imitation", "Preferring", "encoded", "log_likelihoods", "preference_loss"]
+__all__ = [
+    "Evaluation",
+    "Imitation",
+    "Preferring",
+    "Reference",
+    "encoded",
+    "judged",
+    "log_likelihoods",
+    "preference_loss",
+    "sequences",
+]
 
 #: What the loss leaves out: the prompt and what fills a batch.
 _IGNORED = -100
@@ -50,6 +60,21 @@ def _batch(sequences: Sequence[Sequences]) -> tuple[Tensor, Tensor]:
         for i, fill in enumerate((0, _IGNORED))
     )
     return tokens, targets
+
+
+def _both(pairs: Sequence[tuple[Sequences, Sequences]], drawn: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """The drawn pairs as a batch: chosen responses, then rejected.
+
+    A first token is nobody's target: in its place stands where the sequence's log-likelihood is in a table of `judged`.
+    """
+    tokens, targets = _batch([pairs[i][k] for k in (0, 1) for i in drawn])
+    targets[:, 0] = torch.tensor([k * len(pairs) + i for k in (0, 1) for i in drawn])
+    return tokens, targets
+
+
+def _in_turn(count: int, batch: int) -> Iterator[range]:
+    for start in range(0, count, batch):
+        yield range(start, min(start + batch, count))
 
 
 def log_likelihoods(model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
@@ -98,13 +123,9 @@ class _OnPairs:
         """Batches an epoch."""
         return -(-len(self.pairs) // self.batch)
 
-    def _drawn(self, order: torch.Generator) -> Iterator[list[tuple[Sequences, Sequences]]]:
+    def _drawn(self, order: torch.Generator) -> Iterator[list[int]]:
         for part in torch.randperm(len(self.pairs), generator=order).split(self.batch):
-            yield [self.pairs[i] for i in part.tolist()]
-
-    def _tested(self) -> Iterator[list[tuple[Sequences, Sequences]]]:
-        for start in range(0, len(self.test_pairs), self.batch):
-            yield list(self.test_pairs[start : start + self.batch])
+            yield part.tolist()
 
 
 @dataclass(eq=False)
@@ -127,7 +148,7 @@ class Imitation(_OnPairs):
     def batches(self, order: torch.Generator, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every chosen response once, in a fresh order."""
         for drawn in self._drawn(order):
-            yield _batch([chosen for chosen, _ in drawn])
+            yield _batch([self.pairs[i][0] for i in drawn])
 
     def loss(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
         """The cross-entropy of a response's token, in nats."""
@@ -137,11 +158,44 @@ class Imitation(_OnPairs):
     def score(self, model: nn.Module) -> float:
         """Minus the nats a token."""
         total, count, device = 0.0, 0, device_of(model)
-        for pairs in self._tested():
-            tokens, targets = (t.to(device) for t in _batch([chosen for chosen, _ in pairs]))
+        for part in _in_turn(len(self.test_pairs), self.batch):
+            tokens, targets = (t.to(device) for t in _batch([self.test_pairs[i][0] for i in part]))
             total += float(finite(log_likelihoods(model, tokens, targets)).sum())
             count += int((targets[:, 1:] != _IGNORED).sum())
         return total / count
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What the reference makes of all comparisons; it stays, so that once is enough for every epoch and β.
+
+    Args:
+        train: log-likelihoods of the comparisons trained on, (2 N,): of the chosen responses, then of the rejected.
+        test: of those held out, (2 M,).
+    """
+
+    train: Tensor
+    test: Tensor
+
+
+@torch.no_grad()
+def judged(model: nn.Module, imitation: Imitation, precision: str = "float32") -> Reference:
+    """What a network makes of the comparisons of a fine-tuning, on the network's device.
+
+    Args:
+        model: the reference.
+        imitation: holds the comparisons.
+        precision: in which the policy will be trained: the same errors of rounding then cancel in the loss. Scores are taken in float32.
+    """
+    device, tables = device_of(model), []
+    for pairs, kind in ((imitation.pairs, precision), (imitation.test_pairs, "float32")):
+        table = torch.empty(2 * len(pairs), device=device)
+        for part in _in_turn(len(pairs), imitation.batch):
+            tokens, targets = (t.to(device) for t in _both(pairs, part))
+            with torch.autocast(device.type, getattr(torch, kind), enabled=kind != "float32"):
+                table[targets[:, 0]] = finite(log_likelihoods(model, tokens, targets))
+        tables.append(table)
+    return Reference(*tables)
 
 
 @dataclass(frozen=True)
@@ -164,16 +218,15 @@ class Preferring(_OnPairs):
     """Direct preference optimisation from a fine-tuned network; the score is the share of positive margins held out, in percent.
 
     Args:
-        start: the network, also the reference.
+        start: the network.
+        reference: what it makes of the comparisons.
         beta: β.
     """
 
     start: nn.Module
+    reference: Reference
     beta: float
     built: nn.Module = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.reference = copy.deepcopy(self.start).eval().requires_grad_(False)
 
     def build(self, activation: ActivationFactory) -> nn.Module:
         """A copy of the fine-tuned network, its activations as they were trained."""
@@ -183,16 +236,12 @@ class Preferring(_OnPairs):
     def batches(self, order: torch.Generator, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every comparison once, in a fresh order: chosen responses, then rejected."""
         for drawn in self._drawn(order):
-            yield _batch([chosen for chosen, _ in drawn] + [rejected for _, rejected in drawn])
+            yield _both(self.pairs, drawn)
 
     def loss(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
         """The mean loss of a pair, in nats."""
-        return self._compared(model, inputs, targets)[0].mean()
-
-    def _compared(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
-            reference = log_likelihoods(self.reference, inputs, targets)
-        return preference_loss(log_likelihoods(model, inputs, targets), reference, self.beta)
+        reference = self.reference.train[targets[:, 0]]
+        return preference_loss(log_likelihoods(model, inputs, targets), reference, self.beta)[0].mean()
 
     def score(self, model: nn.Module) -> float:
         """The accuracy of the rewards in percent."""
@@ -202,15 +251,15 @@ class Preferring(_OnPairs):
     def evaluate(self, model: nn.Module) -> Evaluation:
         """Margin, accuracy and loss over the comparisons held out."""
         device, losses, margins = device_of(model), [], []
-        for pairs in self._tested():
-            sequences = [chosen for chosen, _ in pairs] + [rejected for _, rejected in pairs]
-            tokens, targets = (t.to(device) for t in _batch(sequences))
-            found = self._compared(model, tokens, targets)
-            losses.append(finite(found[0]))
-            margins.append(found[1])
-        margin = torch.cat(margins)
-        accuracy = (margin > 0).double().mean()
-        return Evaluation(float(margin.mean()), float(accuracy), float(torch.cat(losses).mean()))
+        for part in _in_turn(len(self.test_pairs), self.batch):
+            tokens, targets = (t.to(device) for t in _both(self.test_pairs, part))
+            reference = self.reference.test[targets[:, 0]]
+            loss, margin = preference_loss(log_likelihoods(model, tokens, targets), reference, self.beta)
+            losses.append(finite(loss))
+            margins.append(margin)
+        every = torch.cat(margins)
+        accuracy = (every > 0).double().mean()
+        return Evaluation(float(every.mean()), float(accuracy), float(torch.cat(losses).mean()))
 
 
 def sequences(

@@ -20,7 +20,7 @@ from eafo.tasks import Setting
 from eafo.tasks.dpo import BETAS, DPO, DPO_HH
 from eafo.tasks.gpt2 import OFFICIAL, TINY
 from eafo.tasks.preferences import Preference
-from eafo.tasks.preferring import Preferring, _batch, encoded, log_likelihoods, preference_loss
+from eafo.tasks.preferring import Preferring, _batch, encoded, judged, log_likelihoods, preference_loss
 
 transformers = pytest.importorskip("transformers")
 
@@ -107,7 +107,7 @@ def test_every_block_has_an_activation_of_its_own_and_no_dropout() -> None:
 def test_the_reference_stays_and_each_strength_starts_from_the_same() -> None:
     imitation = DPO.imitation(Setting(examples=16))
     imitation.build(lambda _: Module("crrelu"))
-    problem = DPO.optimisation(imitation, 1.0)
+    problem = DPO.optimisation(imitation, judged(imitation.built, imitation), 1.0)
     first, second = problem.build(lambda _: Module("relu")), problem.build(lambda _: Module("relu"))
     assert {m.activation.name for m in first.modules() if isinstance(m, Module)} == {"crrelu"}
     assert all(torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True))
@@ -115,14 +115,15 @@ def test_the_reference_stays_and_each_strength_starts_from_the_same() -> None:
     loss = problem.loss(first, inputs, targets)
     assert loss.item() == pytest.approx(math.log(2))
     loss.backward()
-    assert all(p.grad is None for p in problem.reference.parameters())
+    assert not problem.reference.train.requires_grad
+    assert all(p.grad is None for p in problem.start.parameters())
     assert first.model.transformer.h[0].mlp.act.epsilon.grad is not None
 
 
 def test_an_evaluation_is_that_of_its_pairs() -> None:
     imitation = DPO.imitation(Setting(examples=20))
     imitation.build(lambda _: Module("gelu"))
-    problem = DPO.optimisation(imitation, 2.0)
+    problem = DPO.optimisation(imitation, judged(imitation.built, imitation), 2.0)
     assert isinstance(problem, Preferring)
     other = network(1, "gelu")
     found = problem.evaluate(other)
@@ -130,11 +131,21 @@ def test_an_evaluation_is_that_of_its_pairs() -> None:
     for chosen, rejected in problem.test_pairs:
         tokens, targets = _batch([chosen, rejected])
         with torch.no_grad():
-            ours, theirs = (log_likelihoods(m, tokens, targets) for m in (other, problem.reference))
+            ours, theirs = (log_likelihoods(m, tokens, targets) for m in (other, problem.start))
         margins.append(2.0 * float((ours - theirs)[0] - (ours - theirs)[1]))
     assert found.margin == pytest.approx(sum(margins) / 20, abs=1e-4)
     assert found.accuracy == sum(m > 0 for m in margins) / 20
     assert found.loss == pytest.approx(sum(math.log1p(math.exp(-m)) for m in margins) / 20, abs=1e-4)
+
+
+def test_what_the_reference_makes_of_a_pair_is_found_in_any_order() -> None:
+    imitation = DPO.imitation(Setting(examples=20))
+    imitation.build(lambda _: Module("crrelu"))
+    problem = DPO.optimisation(imitation, judged(imitation.built, imitation), 2.0)
+    for inputs, targets in problem.batches(torch.Generator().manual_seed(3), 0):
+        with torch.no_grad():
+            anew = log_likelihoods(imitation.built, inputs, targets)
+        assert problem.reference.train[targets[:, 0]].tolist() == pytest.approx(anew.tolist(), rel=1e-5)
 
 
 @pytest.fixture(scope="module")
