@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from eafo.tasks.classification import check_run
 from eafo.tasks.gpt2 import OFFICIAL, TINY, Gpt2
-from eafo.tasks.preferences import GENERATED, HH, SHP, Preferences
+from eafo.tasks.preference_files import HH, SHP
+from eafo.tasks.preferences import GENERATED, Preferences
 from eafo.tasks.protocol import Learned, Outcome
 from eafo.tasks.recipe import Recipe
 from eafo.tasks.setting import Setting

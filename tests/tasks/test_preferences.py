@@ -8,7 +8,8 @@ import json
 import pytest
 
 from eafo.errors import DataError
-from eafo.tasks.preferences import GENERATED, HH, SHP, Preference
+from eafo.tasks.preference_files import HH, SHP
+from eafo.tasks.preferences import GENERATED, Preference
 
 
 @pytest.fixture
