@@ -45,6 +45,15 @@ class _Real(sympy.Function):
         """Stay unevaluated: a kernel computes it."""
         return
 
+    @staticmethod
+    def definition(*_: Any) -> sympy.Expr:
+        """In elementary functions; each has its own."""
+        raise NotImplementedError
+
+    def _eval_evalf(self, prec: int) -> Any:
+        """As a number, where maxima compare it with others."""
+        return self.definition(*self.args)._eval_evalf(prec)
+
 
 class Sigmoid(_Real):
     """1/(1 + exp(−u)); its slope σ(u) σ(−u) has no cancelling 1 − σ.

@@ -8,9 +8,22 @@ from typing import TYPE_CHECKING
 import optuna
 from optuna.trial import TrialState
 
+from eafo import catalog
 from eafo.activation import Activation
+from eafo.errors import EafoError
 from eafo.search.executors import Executor, Job, Result
-from eafo.search.records import ACTIVATION, BASE, LAW, REASON, outcome_key, read_outcomes
+from eafo.search.filters import fingerprint
+from eafo.search.records import (
+    ACTIVATION,
+    BASE,
+    FORMULA,
+    LAW,
+    REASON,
+    outcome_key,
+    read_outcomes,
+    read_rungs,
+    rung_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,19 +36,20 @@ if TYPE_CHECKING:
 __all__ = ["Driver"]
 
 
+#: A training of a candidate: epochs and seed.
+_Unit = tuple[int, int]
+
+
 @dataclass(eq=False)
 class _Flight:
     """A trial that has been asked and not told."""
 
     trial: optuna.Trial
     activation: Activation
-    outcomes: dict[int, Outcome]
+    #: By epochs and seed.
+    outcomes: dict[_Unit, Outcome]
     reported: int
-    sent: set[int] = field(default_factory=set)
-
-    @property
-    def mean(self) -> float:
-        return sum(o.score for o in self.outcomes.values()) / len(self.outcomes)
+    sent: set[_Unit] = field(default_factory=set)
 
 
 class Driver:
@@ -65,7 +79,8 @@ class Driver:
         self._candidates = {(c.base, c.law): c for c in candidates}
         self._flights: dict[int, _Flight] = {}
         self._busy = 0
-        self._known: dict[tuple[str, int], Outcome] = {}
+        self._known: dict[tuple[str, _Unit], Outcome] = {}
+        self._same: dict[tuple[float, ...], Activation] = {}
         self._best: tuple[float, str] | None = None
         # A sampler that has nothing left to propose (Optuna's GridSampler) calls this; Optuna's own raises when a study
         # is driven by ask and tell.
@@ -79,7 +94,8 @@ class Driver:
         open_trials = [t for t in trials if not t.state.is_finished()]
         ended = len(trials) - len(open_trials)
         total = ended + len(open_trials) + self._missing
-        self._progress.started(total * self._plan.seeds, ended * self._plan.seeds)
+        units = len(self._plan.units)
+        self._progress.started(total * units, ended * units)
         try:
             for frozen in open_trials:
                 self._resume(frozen)
@@ -101,8 +117,10 @@ class Driver:
             if ACTIVATION not in trial.user_attrs:
                 continue
             activation = str(trial.user_attrs[ACTIVATION])
-            for seed, outcome in read_outcomes(trial).items():
-                self._known[activation, seed] = outcome
+            for unit, outcome in self._read(trial).items():
+                self._known[activation, unit] = outcome
+            if trial.params.get(BASE) == FORMULA:
+                self._first_of_its_kind(Activation.from_json(activation))
             if trial.state == TrialState.COMPLETE and trial.value is not None:
                 self._note_best(trial.value, Activation.from_json(activation), trial.number)
 
@@ -112,33 +130,60 @@ class Driver:
             self._missing += 1
             return
         trial = optuna.trial.Trial(self._study, frozen._trial_id)
-        self._board(trial, read_outcomes(frozen), len(frozen.intermediate_values))
+        self._board(trial, self._read(frozen), len(frozen.intermediate_values))
+
+    def _read(self, trial: optuna.trial.FrozenTrial) -> dict[_Unit, Outcome]:
+        """Every finished training of a trial."""
+        whole = {(self._plan.epochs, seed): outcome for seed, outcome in read_outcomes(trial).items()}
+        return read_rungs(trial) | whole
 
     def _ask(self) -> None:
         self._missing -= 1
         self._board(self._study.ask(), {}, 0)
 
-    def _board(self, trial: optuna.Trial, outcomes: dict[int, Outcome], reported: int) -> None:
-        activation = self._suggest(trial)
+    def _board(self, trial: optuna.Trial, outcomes: dict[_Unit, Outcome], reported: int) -> None:
+        try:
+            activation = self._suggest(trial)
+            filters = self._plan.space.filters
+            refusal = filters.refusal(activation) if filters is not None else ""
+        except EafoError as error:
+            refusal = str(error)
+        if refusal:
+            self._leave_out(trial, refusal)
+            return
         trial.set_user_attr(ACTIVATION, activation.to_json())
         flight = _Flight(trial, activation, outcomes, reported)
         self._flights[trial.number] = flight
-        for seed in self._plan.all_seeds:
-            known = self._known.get((activation.to_json(), seed))
-            if known is not None and seed not in outcomes:
-                self._store(flight, known)
+        for unit in self._plan.units:
+            known = self._known.get((activation.to_json(), unit))
+            if known is not None and unit not in outcomes:
+                self._store(flight, unit, known)
         self._advance(flight)
 
+    def _leave_out(self, trial: optuna.Trial, reason: str) -> None:
+        """Tell of a candidate that is not trained: pruned, so that the sampler learns from it."""
+        trial.set_user_attr(REASON, f"left out: {reason}")
+        self._study.tell(trial, state=TrialState.PRUNED)
+        self._progress.advanced(len(self._plan.units), self._best[1] if self._best else "")
+
     def _suggest(self, trial: optuna.Trial) -> Activation:
-        """Define by run: base, law, then the parameters that this candidate has."""
-        bases = list(dict.fromkeys(base for base, _ in self._candidates))
-        laws = list(dict.fromkeys(law for _, law in self._candidates))
+        """Define by run: base, law, then the parameters that this candidate has; or a formula's operators."""
+        grammar = self._plan.space.grammar
+        bases = [*dict.fromkeys(base for base, _ in self._candidates), *([FORMULA] if grammar else [])]
         base = str(trial.suggest_categorical(BASE, bases))
+        if grammar is not None and base == FORMULA:
+            chosen = {n: str(trial.suggest_categorical(n, options)) for n, options in grammar.choices.items()}
+            return self._first_of_its_kind(catalog.get(grammar.text(chosen.__getitem__)))
+        laws = list(dict.fromkeys(law for _, law in self._candidates))
         law = str(trial.suggest_categorical(LAW, laws))
         candidate = self._candidates[base, law]
         return candidate.with_values(
             {r.name: trial.suggest_float(r.name, r.low, r.high, log=r.log) for _, r in candidate.ranges}
         )
+
+    def _first_of_its_kind(self, activation: Activation) -> Activation:
+        """The formula that was found first for a function, by its values: another one gets the scores of that."""
+        return self._same.setdefault(fingerprint(activation), activation)
 
     # -- training ----------------------------------------------------------------------------------------------
 
@@ -155,15 +200,20 @@ class Driver:
                 return
             self._send(flight, self._unsent(flight)[0])
 
-    def _unsent(self, flight: _Flight) -> list[int]:
-        return [s for s in self._plan.all_seeds if s not in flight.sent and s not in flight.outcomes]
+    def _unsent(self, flight: _Flight) -> list[_Unit]:
+        """What may be trained next; up the ladder one rung at a time, for the next may not be reached."""
+        plan = self._plan
+        for unit in plan.units[: len(plan.ladder)]:
+            if unit not in flight.outcomes:
+                return [] if unit in flight.sent else [unit]
+        return [u for u in plan.units if u not in flight.sent and u not in flight.outcomes]
 
-    def _send(self, flight: _Flight, seed: int) -> None:
-        flight.sent.add(seed)
+    def _send(self, flight: _Flight, unit: _Unit) -> None:
+        flight.sent.add(unit)
         self._busy += 1
         plan = self._plan
         self._executor.submit(
-            Job(flight.trial.number, flight.activation, plan.task, seed, plan.epochs, plan.setting)
+            Job(flight.trial.number, flight.activation, plan.task, unit[1], unit[0], plan.setting)
         )
 
     def _take(self, result: Result) -> None:
@@ -174,46 +224,53 @@ class Driver:
         if result.outcome is None:
             self._end(flight, TrialState.FAIL, f"seed {result.job.seed}: {result.error}")
         else:
-            self._store(flight, result.outcome)
+            self._store(flight, (result.job.epochs, result.job.seed), result.outcome)
             self._advance(flight)
 
     # -- telling -----------------------------------------------------------------------------------------------
 
-    def _store(self, flight: _Flight, outcome: Outcome) -> None:
-        flight.trial.set_user_attr(outcome_key(outcome.seed), outcome.to_dict())
-        flight.outcomes[outcome.seed] = outcome
-        self._known[flight.activation.to_json(), outcome.seed] = outcome
+    def _store(self, flight: _Flight, unit: _Unit, outcome: Outcome) -> None:
+        epochs, seed = unit
+        key = outcome_key(seed) if epochs == self._plan.epochs else rung_key(epochs, seed)
+        flight.trial.set_user_attr(key, outcome.to_dict())
+        flight.outcomes[unit] = outcome
+        self._known[flight.activation.to_json(), unit] = outcome
         self._progress.advanced(1, self._best[1] if self._best else "")
 
     def _advance(self, flight: _Flight) -> None:
-        """Report the mean of each finished run of first seeds; end the trial where it is complete or hopeless."""
-        seeds = self._plan.all_seeds
+        """Report each rung's score, then the mean of each finished run of first seeds; end the trial where it is complete or hopeless."""
+        units, rungs = self._plan.units, len(self._plan.ladder)
         finished = 0
         total = 0.0
-        for seed in seeds:
-            if seed not in flight.outcomes:
+        value = 0.0
+        for unit in units:
+            if unit not in flight.outcomes:
                 break
             finished += 1
-            total += flight.outcomes[seed].score
+            score = flight.outcomes[unit].score
+            total += score if finished > rungs else 0.0
+            value = score if finished <= rungs else total / (finished - rungs)
             if finished > flight.reported:
-                flight.trial.report(total / finished, step=finished)
+                flight.trial.report(value, step=self._plan.step(finished - 1))
                 flight.reported = finished
-        if finished == len(seeds):
-            self._end(flight, TrialState.COMPLETE)
+        if finished == len(units):
+            self._end(flight, TrialState.COMPLETE, value=value)
         elif finished and flight.trial.should_prune():
-            count = f"{finished} seed{'s' * (finished > 1)}"
-            self._end(flight, TrialState.PRUNED, f"pruned after {count}, at a mean of {total / finished:.2f}")
+            seeds = finished - rungs
+            count = f"{seeds} seed{'s' * (seeds > 1)}" if seeds > 0 else f"{units[finished - 1][0]} epochs"
+            self._end(flight, TrialState.PRUNED, f"pruned after {count}, at a mean of {value:.2f}")
 
-    def _end(self, flight: _Flight, state: TrialState, reason: str = "") -> None:
+    def _end(self, flight: _Flight, state: TrialState, reason: str = "", value: float | None = None) -> None:
         number = flight.trial.number
         if reason:
             flight.trial.set_user_attr(REASON, reason)
-        self._study.tell(number, flight.mean if state == TrialState.COMPLETE else None, state=state)
+        self._study.tell(number, value, state=state)
         del self._flights[number]
         self._busy -= len(self._executor.cancel(number))
-        if state == TrialState.COMPLETE:
-            self._note_best(flight.mean, flight.activation, number)
-        self._progress.advanced(self._plan.seeds - len(flight.outcomes), self._best[1] if self._best else "")
+        if value is not None:
+            self._note_best(value, flight.activation, number)
+        left = len(self._plan.units) - len(flight.outcomes)
+        self._progress.advanced(left, self._best[1] if self._best else "")
 
     def _note_best(self, mean: float, activation: Activation, number: int) -> None:
         if self._best is None or mean > self._best[0]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 import re
 import tomllib
@@ -13,13 +14,15 @@ from typing import Any
 
 from eafo import tasks
 from eafo.errors import InputError
+from eafo.search.filters import Filters
+from eafo.search.grammar import Grammar
 from eafo.tasks import Setting
 
 __all__ = ["Plan", "PrunerPlan", "Range", "SamplerPlan", "Space"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_SAMPLERS = ("tpe", "random")
-_PRUNERS = ("median", "none")
+_SAMPLERS = ("tpe", "random", "evolution")
+_PRUNERS = ("median", "halving", "none")
 _MOST = 1_000_000
 
 
@@ -66,30 +69,37 @@ class Range:
 
 @dataclass(frozen=True)
 class Space:
-    """What is searched: bases × laws × parameter ranges.
+    """What is searched: bases × laws × parameter ranges, and formulas of a grammar.
 
     Args:
-        bases: activations, as `eafo.get` reads them.
+        bases: activations, as `eafo.get` reads them; none only where there is a grammar.
         laws: input laws whose correction is added to the base, as `eafo.laws.get` reads them; ``"none"``: no correction.
         parameters: the ranges.
+        grammar: what formulas are made of, one more base; None for none.
+        filters: what a candidate must be before it is trained; None for nothing, where there is no grammar.
     """
 
-    bases: tuple[str, ...]
+    bases: tuple[str, ...] = ()
     laws: tuple[str, ...] = ("none",)
     parameters: tuple[Range, ...] = ()
+    grammar: Grammar | None = None
+    filters: Filters | None = None
 
     def __post_init__(self) -> None:
         for key in ("bases", "laws"):
             values = getattr(self, key)
-            if not values or not all(isinstance(v, str) and v for v in values):
+            none = not values and not (key == "bases" and self.grammar)
+            if none or not all(isinstance(v, str) and v for v in values):
                 raise InputError(f"{key} must be a list of texts, one at least", list(values))
             if len(set(values)) != len(values):
                 raise InputError(f"{key} must be given once each", ", ".join(values))
+        if self.grammar is not None and self.filters is None:
+            object.__setattr__(self, "filters", Filters())
 
 
 @dataclass(frozen=True)
 class SamplerPlan:
-    """Who proposes candidates: ``"tpe"`` or ``"random"``, with a seed."""
+    """Who proposes candidates: ``"tpe"``, ``"evolution"`` (crossing and mutating the best) or ``"random"``, with a seed."""
 
     name: str = "tpe"
     seed: int = 0
@@ -106,20 +116,24 @@ class PrunerPlan:
 
     Args:
         name: ``"median"``: when the best of its means so far is below the median of the others' means at as many seeds
-            (Optuna's rule); or ``"none"``.
-        startup: how many trials are left alone at first.
-        warmup: how many seeds of each trial are left alone.
+            (Optuna's rule); ``"halving"``: when it is not among the best of its rung, one in `factor` (asynchronous successive
+            halving, Li et al., 2020); or ``"none"``.
+        startup: how many trials are left alone at first; for the median.
+        warmup: how many seeds of each trial are left alone; for the median.
+        factor: of halving, from 2.
     """
 
     name: str = "median"
     startup: int = 5
     warmup: int = 1
+    factor: int = 3
 
     def __post_init__(self) -> None:
         if self.name not in _PRUNERS:
             raise InputError(f"the pruner must be one of {', '.join(_PRUNERS)}", self.name)
         _check_count("the pruner's startup", self.startup, 0)
         _check_count("the pruner's warmup", self.warmup, 0)
+        _check_count("the pruner's factor", self.factor, 2)
 
 
 @dataclass(frozen=True)
@@ -137,6 +151,7 @@ class Plan:
         sampler: who proposes.
         pruner: who gives up early.
         setting: on what trainings run, and what they keep.
+        ladder: the epochs of shorter trainings, rising, by which the pruner may give a candidate up before its whole ones.
 
     Raises:
         InputError: a value breaks its rule.
@@ -152,6 +167,7 @@ class Plan:
     sampler: SamplerPlan = field(default_factory=SamplerPlan)
     pruner: PrunerPlan = field(default_factory=PrunerPlan)
     setting: Setting = field(default_factory=Setting)
+    ladder: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -161,11 +177,28 @@ class Plan:
         _check_count("trials", self.trials, 1)
         _check_count("seeds", self.seeds, 1)
         _check_count("first_seed", self.first_seed, 0)
+        for epochs in self.ladder:
+            _check_count("the epochs of a ladder", epochs, 1)
+        if any(a >= b for a, b in itertools.pairwise((*self.ladder, self.epochs))):
+            raise InputError(
+                "the epochs of a ladder must rise, to below those of a training", list(self.ladder)
+            )
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
         """The seeds, in the order in which they are run."""
         return tuple(range(self.first_seed, self.first_seed + self.seeds))
+
+    @property
+    def units(self) -> tuple[tuple[int, int], ...]:
+        """The trainings of a candidate as (epochs, seed), in the order in which they are run: up the ladder, then every seed."""
+        climbed = [(epochs, self.first_seed) for epochs in self.ladder]
+        return (*climbed, *((self.epochs, seed) for seed in self.all_seeds))
+
+    def step(self, unit: int) -> int:
+        """The step at which the pruner sees a unit: a power of its factor for each rung, so that each is one of its own."""
+        rungs = len(self.ladder)
+        return self.pruner.factor**unit if unit < rungs else self.pruner.factor**rungs + unit - rungs
 
     def with_trials(self, trials: int) -> Plan:
         """The same plan with another number of trials."""
@@ -178,8 +211,16 @@ class Plan:
             r.pop("name"): {k: v for k, v in r.items() if v is not None}
             for r in values["space"]["parameters"]
         }
-        space = {"bases": list(self.space.bases), "laws": list(self.space.laws), "parameters": ranges}
-        return {**values, "space": space, "setting": self.setting.to_dict()}
+        space: dict[str, Any] = {
+            "bases": list(self.space.bases),
+            "laws": list(self.space.laws),
+            "parameters": ranges,
+        }
+        if self.space.grammar is not None:
+            space["grammar"] = self.space.grammar.to_dict()
+        if self.space.filters is not None:
+            space["filters"] = asdict(self.space.filters)
+        return {**values, "space": space, "setting": self.setting.to_dict(), "ladder": list(self.ladder)}
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Plan:
@@ -231,6 +272,10 @@ def _plan(values: Mapping[str, Any]) -> Plan:
     known = [f.name for f in fields(Plan)]
     given = _table(values, "a plan", [*known, "budget"], ("name", "task", "trials", "seeds", "space"))
     given["space"] = _space(given["space"])
+    if "ladder" in given:
+        if not isinstance(given["ladder"], list | tuple):
+            raise InputError("a ladder must be a list of epochs", given["ladder"])
+        given["ladder"] = tuple(given["ladder"])
     for key, kind in (("sampler", SamplerPlan), ("pruner", PrunerPlan), ("setting", Setting)):
         if key in given:
             given[key] = kind(**_table(given[key], f"[{key}]", [f.name for f in fields(kind)]))
@@ -244,13 +289,22 @@ def _plan(values: Mapping[str, Any]) -> Plan:
 
 
 def _space(values: Any) -> Space:
-    given = _table(values, "[space]", [f.name for f in fields(Space)], ("bases",))
+    required = () if isinstance(values, Mapping) and "grammar" in values else ("bases",)
+    given = _table(values, "[space]", [f.name for f in fields(Space)], required)
     keys = [f.name for f in fields(Range) if f.name != "name"]
     for key in ("bases", "laws"):
         if key in given:
             if not isinstance(given[key], list | tuple):
                 raise InputError(f"{key} must be a list of texts, one at least", given[key])
             given[key] = tuple(given[key])
+    if "grammar" in given:
+        table = _table(given["grammar"], "[space.grammar]", [f.name for f in fields(Grammar)])
+        lists: dict[str, Any] = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in table.items()}
+        given["grammar"] = Grammar(**lists)
+    if "filters" in given:
+        given["filters"] = Filters(
+            **_table(given["filters"], "[space.filters]", [f.name for f in fields(Filters)])
+        )
     ranges = []
     for name, entry in _table(given.pop("parameters", {}), "[space.parameters]").items():
         ranges.append(Range(name, **_table(entry, f"[space.parameters.{name}]", keys, ("low", "high"))))

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 __all__ = [
     "ACTIVATION",
     "BASE",
+    "FORMULA",
     "LAW",
     "PLAN",
     "REASON",
     "outcome_key",
     "read_outcomes",
     "read_plan",
+    "read_rungs",
     "read_study",
+    "rung_key",
 ]
 
 #: Attribute of the study: its plan as JSON.
@@ -36,8 +39,11 @@ PLAN = "eafo:plan"
 ACTIVATION, REASON = "eafo:activation", "eafo:reason"
 #: Names of the two categorical parameters.
 BASE, LAW = "base", "law"
+#: The base of what a grammar composes.
+FORMULA = "formula"
 
 _OUTCOME = "eafo:outcome:"
+_RUNG = "eafo:rung:"
 _STATES: dict[TrialState, Literal["complete", "pruned", "failed"]] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -52,6 +58,25 @@ def outcome_key(seed: int) -> str:
     'eafo:outcome:3'
     """
     return f"{_OUTCOME}{seed}"
+
+
+def rung_key(epochs: int, seed: int) -> str:
+    """The attribute that holds the outcome of a shorter training.
+
+    >>> rung_key(5, 3)
+    'eafo:rung:5:3'
+    """
+    return f"{_RUNG}{epochs}:{seed}"
+
+
+def read_rungs(trial: FrozenTrial) -> dict[tuple[int, int], Outcome]:
+    """The finished shorter trainings of a trial, by epochs and seed, in their order."""
+    found = {}
+    for key, value in trial.user_attrs.items():
+        if key.startswith(_RUNG):
+            epochs, seed = map(int, key.removeprefix(_RUNG).split(":"))
+            found[epochs, seed] = Outcome.from_dict(value)
+    return dict(sorted(found.items()))
 
 
 def read_outcomes(trial: FrozenTrial) -> dict[int, Outcome]:
@@ -90,8 +115,9 @@ def _result(trial: FrozenTrial) -> TrialResult:
         base=str(trial.params.get(BASE, "")),
         law=str(trial.params.get(LAW, "")),
         activation=None if text is None else Activation.from_json(text),
-        parameters=tuple((name, float(v)) for name, v in trial.params.items() if name not in (BASE, LAW)),
+        parameters=tuple((name, float(v)) for name, v in trial.params.items() if not isinstance(v, str)),
         outcomes=outcomes,
         estimate=Estimate.of(o.score for o in outcomes) if outcomes else None,
         reason=str(trial.user_attrs.get(REASON, "")),
+        rungs=tuple((epochs, outcome.score) for (epochs, _), outcome in read_rungs(trial).items()),
     )

@@ -43,6 +43,7 @@ class TrialResult:
         outcomes: the finished seeds in their order.
         estimate: mean and interval over those seeds; None where no seed finished.
         reason: why it failed or was pruned.
+        rungs: the scores of shorter trainings, as (epochs, score).
     """
 
     number: int
@@ -54,6 +55,7 @@ class TrialResult:
     outcomes: tuple[Outcome, ...]
     estimate: Estimate | None
     reason: str = ""
+    rungs: tuple[tuple[int, float], ...] = ()
 
     def module(self) -> Module:
         """The candidate as a fresh `torch.nn.Module`, its parameters at their start values."""
@@ -75,6 +77,7 @@ class TrialResult:
             "outcomes": [o.to_dict() for o in self.outcomes],
             "estimate": None if self.estimate is None else asdict(self.estimate),
             "reason": self.reason,
+            "rungs": [list(rung) for rung in self.rungs],
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from eafo.search.results import Study
 
 __all__ = ["load", "run"]
+
+#: Candidates of a generation.
+_POPULATION = 20
 
 
 def run(
@@ -134,11 +138,18 @@ def _sampler(plan: SamplerPlan, existing: int) -> optuna.samplers.BaseSampler:
     seed = int(np.random.SeedSequence([plan.seed, existing]).generate_state(1)[0])
     if plan.name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
+    if plan.name == "evolution":
+        with warnings.catch_warnings():
+            # Of one objective it is the plain genetic algorithm; Optuna calls none of it experimental but warns.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.NSGAIISampler(population_size=_POPULATION, seed=seed)
     return optuna.samplers.TPESampler(seed=seed)
 
 
 def _pruner(plan: PrunerPlan) -> optuna.pruners.BasePruner:
     if plan.name == "none":
         return optuna.pruners.NopPruner()
+    if plan.name == "halving":
+        return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=plan.factor)
     # Optuna leaves alone the steps below its number; the plan counts the seeds that are left alone.
     return optuna.pruners.MedianPruner(n_startup_trials=plan.startup, n_warmup_steps=plan.warmup + 1)

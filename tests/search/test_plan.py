@@ -62,15 +62,15 @@ def test_a_plan_survives_its_own_form() -> None:
     ("path", "value", "message"),
     [
         ("triels", 4, "the keys of a plan are: name, task, epochs, trials, seeds, space, first_seed, sampler, pruner, "
-         "setting, budget, but got 'triels'; did you mean 'trials'?"),
-        ("space/base", ["relu"], "the keys of [space] are: bases, laws, parameters, but got 'base'; did you mean 'bases'?"),
+         "setting, ladder, budget, but got 'triels'; did you mean 'trials'?"),
+        ("space/base", ["relu"], "the keys of [space] are: bases, laws, parameters, grammar, filters, but got 'base'; did you mean 'bases'?"),
         ("space/parameters/t/hihg", 1, "the keys of [space.parameters.t] are: low, high, log, learnable, but got 'hihg'"),
         ("setting", {"devise": "cpu"}, "the keys of [setting] are: device, precision, compiled, examples, record, stacked, checkpoints, "
          "but got 'devise'; did you mean 'device'?"),
         ("setting", {"precision": "half"}, "precision must be one of float32, bfloat16, float16, but got 'half'"),
         ("setting", {"examples": 0}, "the number of examples must be a whole number from 1, but got 0"),
         ("sampler/sed", 1, "the keys of [sampler] are: name, seed, but got 'sed'; did you mean 'seed'?"),
-        ("pruner/warm", 1, "the keys of [pruner] are: name, startup, warmup, but got 'warm'; did you mean 'warmup'?"),
+        ("pruner/warm", 1, "the keys of [pruner] are: name, startup, warmup, factor, but got 'warm'; did you mean 'warmup'?"),
         ("name", None, "a plan must have the key 'name'"),
         ("name", "../x", "a plan's name must be letters, digits, _ . - (at most 64), but got '../x'"),
         ("name", "x" * 65, "a plan's name must be letters"),
@@ -94,8 +94,8 @@ def test_a_plan_survives_its_own_form() -> None:
         ("space/parameters/t/log", 1, "log of t must be true or false, but got 1"),
         ("space/parameters/t/learnable", "yes", "learnable of t must be true or false, but got 'yes'"),
         ("space/parameters/t/low", None, "[space.parameters.t] must have the key 'low'"),
-        ("sampler/name", "cmaes", "the sampler must be one of tpe, random, but got 'cmaes'"),
-        ("pruner/name", "hyperband", "the pruner must be one of median, none, but got 'hyperband'"),
+        ("sampler/name", "cmaes", "the sampler must be one of tpe, random, evolution, but got 'cmaes'"),
+        ("pruner/name", "hyperband", "the pruner must be one of median, halving, none, but got 'hyperband'"),
         ("pruner/startup", -1, "the pruner's startup must be a whole number from 0 to 1000000, but got -1"),
     ],
 )  # fmt: skip
