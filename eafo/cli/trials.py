@@ -33,6 +33,12 @@ def search(  # noqa: PLR0917 - each is an option of the command
         int | None, typer.Option("--trials", help="The study's total, instead of the plan's.")
     ] = None,
     storage: Storage = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            "--batch", metavar="N", help="Ask N candidates at once: the same study on any number of workers."
+        ),
+    ] = None,
     confirm: Annotated[
         int | None,
         typer.Option(
@@ -62,7 +68,9 @@ def search(  # noqa: PLR0917 - each is an option of the command
         show_null(searches.Plan.from_toml(plan), null, workers, as_json)
         return
     with interruptible("what was finished is kept, and the same command goes on from there"):
-        study = searches.run(plan, trials=trials, storage=storage, workers=workers, progress=RichProgress())
+        study = searches.run(
+            plan, trials=trials, storage=storage, workers=workers, batch=batch, progress=RichProgress()
+        )
     if not as_json:
         show_study(study)
     document = study.to_dict()

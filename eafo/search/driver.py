@@ -65,6 +65,8 @@ class Driver:
         candidates: the plan's bases × laws.
         executor: where trainings run.
         progress: told how far it is.
+        batch: so many candidates are asked at once, and their results told in the order in which they were asked; None: one
+            is asked whenever a worker is free.
     """
 
     def __init__(
@@ -74,10 +76,13 @@ class Driver:
         candidates: Sequence[Candidate],
         executor: Executor,
         progress: Progress,
+        *,
+        batch: int | None = None,
     ) -> None:
         self._study, self._plan, self._executor, self._progress = study, plan, executor, progress
         self._candidates = {(c.base, c.law): c for c in candidates}
         self._flights: dict[int, _Flight] = {}
+        self._batch = batch
         self._busy = 0
         self._known: dict[tuple[str, _Unit], Outcome] = {}
         self._same: dict[tuple[float, ...], Activation] = {}
@@ -99,12 +104,27 @@ class Driver:
         try:
             for frozen in open_trials:
                 self._resume(frozen)
+            if self._batch is not None:
+                self._work_in_batches(self._batch)
             self._fill()
             while self._busy:
                 self._take(self._executor.next())
                 self._fill()
         finally:
             self._progress.finished()
+
+    def _work_in_batches(self, size: int) -> None:
+        """The same study on however many workers: what is told, and when, does not depend on which training ends first."""
+        while self._flights or self._missing:
+            while self._missing and len(self._flights) < size:
+                self._ask()
+            for unit in self._plan.units:
+                waiting = [f for f in self._flights.values() if unit not in f.outcomes]
+                for flight in waiting:
+                    self._send(flight, unit)
+                results = sorted((self._executor.next() for _ in waiting), key=lambda r: r.job.owner)
+                for result in results:
+                    self._take(result)
 
     def _ask_no_more(self) -> None:
         self._missing = 0

@@ -76,7 +76,7 @@ class Filters:
         wrong = ~(torch.isfinite(y) & torch.isfinite(slope))
         if wrong.any():
             at = x[wrong]
-            return f"not finite in bfloat16 at x = {at[at.abs().argmin()].item():.3g}"
+            return f"not finite in bfloat16 at x = {at[at.abs().argmin()].item() + 0.0:.3g}"
         if float(slope.abs().max()) > self.gradient:
             return f"its gradient reaches {float(slope.abs().max()):.3g}"
         if float(y.max()) == float(y.min()):

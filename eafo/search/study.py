@@ -38,6 +38,7 @@ def run(
     trials: int | None = None,
     storage: str | Path | None = None,
     workers: int | None = None,
+    batch: int | None = None,
     progress: Progress | None = None,
     sampler: optuna.samplers.BaseSampler | None = None,
     pruner: optuna.pruners.BasePruner | None = None,
@@ -46,14 +47,16 @@ def run(
 
     A study that was interrupted goes on where it stopped: trials that were asked and not told are finished with the same
     parameters and the seeds that they lack. Interrupting (Ctrl-C) ends the workers and leaves the storage ready for that.
-    With one worker a search is repeatable trial by trial; with more, each training still is, but the order in which
-    results reach the sampler is not.
+    With one worker, or in batches, a search is repeatable trial by trial; with more, each training still is, but the order in
+    which results reach the sampler is not.
 
     Args:
         plan: a plan, a dictionary of the same form, or the path of a TOML file.
         trials: the total number of trials of the study, instead of the plan's.
         storage: a database URL as Optuna takes it, or the path of a SQLite file; ``./studies/NAME.db`` where not given.
         workers: how many worker processes; one for each processor where not given.
+        batch: so many candidates are asked at once, and their results told in the order asked: the same plan and seeds then give
+            the same study on any number of workers.
         progress: told how far it is.
         sampler: an Optuna sampler of your own, instead of the plan's.
         pruner: an Optuna pruner of your own, instead of the plan's.
@@ -63,6 +66,8 @@ def run(
         RefusedError: a base × law of the plan has no correction.
         DataError: the task's data are missing or damaged.
     """
+    if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
+        raise InputError("a batch must be a whole number of candidates from 1", batch)
     wanted = _read(plan)
     wanted = replace(wanted, trials=trials) if trials is not None else wanted
     possible = candidates(wanted.space)
@@ -73,7 +78,7 @@ def run(
         study.sampler = sampler or _sampler(wanted.sampler, len(study.get_trials(deepcopy=False)))
         study.pruner = pruner or _pruner(wanted.pruner)
         with LocalExecutor(workers) as executor:
-            Driver(study, wanted, possible, executor, progress or SilentProgress()).work()
+            Driver(study, wanted, possible, executor, progress or SilentProgress(), batch=batch).work()
         return read_study(study)
 
 
