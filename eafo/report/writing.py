@@ -21,6 +21,7 @@ from eafo.report.results import (
     Part,
     contrasts_section,
     curve_section,
+    fidelity_section,
     learned_section,
     metrics_section,
     results_section,
@@ -102,6 +103,7 @@ def _study_page(
     sections: list[Section | None] = [
         results_section(album, Part("Results", "trial", score), rows, top),
         _history_section(study, album, score),
+        fidelity_section(study),
     ]
     if comparison is not None:
         lead = _leader(of_comparison(comparison))

@@ -19,7 +19,7 @@ from eafo.derivation import derive
 from eafo.errors import InputError
 from eafo.report import layers
 from eafo.report.rows import of_comparison
-from eafo.search import Arm, Comparison, compare
+from eafo.search import Arm, Comparison, Estimate, Plan, Study, TrialResult, compare
 from eafo.tasks import Outcome, Setting
 
 FIGURES_OF_A_COMPARISON = {"curves.png", "derivatives.png", "intervals.png", "training.png"}
@@ -229,3 +229,27 @@ def test_further_numbers_have_a_table(tmp_path):
     text = page.read_text()
     assert "What the task tells beside the score" in text
     assert re.search(r"margin.*relu.*>1<", text, re.DOTALL)
+
+
+def test_a_ladder_is_told_by_how_well_its_rungs_order(tmp_path):
+    plan = {
+        "name": "l",
+        "task": "mnist1d",
+        "epochs": 50,
+        "ladder": [5],
+        "trials": 6,
+        "seeds": 2,
+        "space": {"bases": ["relu"]},
+    }
+    trials = tuple(
+        TrialResult(
+            i, "complete", "relu", "none", get("relu"), (), (Outcome(0, 80.0 + i), Outcome(1, 80.5 + i)),
+            Estimate.of([80.0 + i, 80.5 + i]), rungs=((5, 40.0 + i),),
+        )
+        for i in range(6)
+    )  # fmt: skip
+    text = report.write(Study("l", Plan.from_dict(plan), trials), tmp_path).read_text()
+    assert "What short trainings tell" in text
+    assert re.search(r"<th scope=\"row\">5</th>\s*<td class=\"number\">\+1.00</td>", text)
+    few = report.write(Study("l", Plan.from_dict(plan), trials[:3]), tmp_path / "few").read_text()
+    assert "What short trainings tell" not in few
