@@ -193,7 +193,8 @@ class Driver:
         base = str(trial.suggest_categorical(BASE, bases))
         if grammar is not None and base == FORMULA:
             chosen = {n: str(trial.suggest_categorical(n, options)) for n, options in grammar.choices.items()}
-            return self._first_of_its_kind(catalog.get(grammar.text(chosen.__getitem__)))
+            # Named by its formula as SymPy has put it in order, not as the operators stand.
+            return self._first_of_its_kind(catalog.get(str(catalog.get(grammar.text(chosen.__getitem__)))))
         laws = list(dict.fromkeys(law for _, law in self._candidates))
         law = str(trial.suggest_categorical(LAW, laws))
         candidate = self._candidates[base, law]
