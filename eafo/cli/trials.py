@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eafo import tasks
 from eafo.catalog import get
 from eafo.cli.options import Json, Workers
 from eafo.cli.output import heading, interruptible, make_directory, note, say, say_json, table
@@ -94,9 +95,10 @@ def _confirmed(study: Study, seeds: int, workers: int | None, as_json: bool) -> 
     baselines = [b for b in BASELINES if str(get(b)) not in names]
     path = _STUDIES / f"{study.name}-confirmation.json"
     make_directory(_STUDIES)
+    held_out = str(getattr(tasks.get(study.plan.task), "held_out", ""))
     found = searches.confirm(
         candidates,
-        study.plan.task,
+        held_out or study.plan.task,
         baselines=baselines,
         seeds=seeds,
         epochs=study.plan.epochs,
@@ -115,7 +117,9 @@ def show_confirmation(confirmation: Confirmation) -> None:
     """Print what fresh seeds say of each candidate."""
     from eafo.report.rows import text_form  # noqa: PLC0415 - loads SymPy
 
-    heading(f"on fresh seeds, at {100 * confirmation.level:g} % for all candidates together")
+    heading(
+        f"{confirmation.comparison.task}, on fresh seeds, at {100 * confirmation.level:g} % for all candidates together"
+    )
     held = tuple(f"over {arm.activation.name}" for arm in confirmation.baselines)
     body = [
         (

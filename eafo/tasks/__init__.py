@@ -56,6 +56,7 @@ _EMBEDDED = {
     "mnist-lenet": "eafo.tasks.mnist:LENET",
     "mnist-mlp": "eafo.tasks.mnist:MLP",
     "mnist1d": "eafo.tasks.mnist1d:CNN",
+    "mnist1d-held-out": "eafo.tasks.mnist1d:HELD_OUT",
     "mnist1d-mlp": "eafo.tasks.mnist1d:MLP",
     "ood": "eafo.tasks.ood:OOD",
     "tnt-small-cifar10": "eafo.tasks.transformers:TNT_CIFAR10",

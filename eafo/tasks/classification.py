@@ -52,6 +52,7 @@ class Classification:
         check: prepares the data; called once before a search, raises DataError.
         share: the score is the mean test accuracy over the last ⌈share · epochs⌉ epochs.
         measure: what the score is, for axes and tables.
+        held_out: the name of a task that differs in its test set alone, on which what a search finds is confirmed; or empty.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Classification:
     check: Callable[[], object]
     share: float
     measure: str = "test accuracy / %"
+    held_out: str = ""
 
     @property
     def epochs(self) -> Mapping[str, int]:

@@ -14,7 +14,7 @@ import pytest
 
 from eafo.errors import DataError
 from eafo.tasks import images
-from eafo.tasks.data import make_mnist1d
+from eafo.tasks.data import make_mnist1d, make_mnist1d_held_out
 from eafo.tasks.images import check_mnist, load_mnist
 
 needs_mnist = pytest.mark.skipif(not os.environ.get("EAFO_DATA"), reason="EAFO_DATA is not set")
@@ -172,3 +172,14 @@ def test_making_mnist1d_leaves_the_global_generators_and_the_folder_alone(
     make_mnist1d()
     assert (random.random(), np.random.random()) == expected  # noqa: S311
     assert list(tmp_path.iterdir()) == []
+
+
+def test_held_out_signals_are_new_ones_of_the_same_kind() -> None:
+    known, held = make_mnist1d(), make_mnist1d_held_out()
+    assert held.train_inputs is known.train_inputs
+    assert held.test_inputs.shape == (4000, 40)
+    assert np.bincount(held.test_labels).min() > 300
+    seen = {row.tobytes() for row in (*known.train_inputs, *known.test_inputs)}
+    assert not any(row.tobytes() in seen for row in held.test_inputs)
+    assert held.test_inputs.mean() == pytest.approx(known.test_inputs.mean(), abs=0.05)
+    assert held.test_inputs.std() == pytest.approx(known.test_inputs.std(), rel=0.05)
