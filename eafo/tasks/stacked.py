@@ -18,10 +18,11 @@ from torch.func import functional_call
 
 from eafo.errors import InputError
 from eafo.nn import Module
+from eafo.tasks.loop import learnable_values, outcome_of, score
 from eafo.tasks.models import by_kind
 from eafo.tasks.protocol import DivergedError, Outcome
 from eafo.tasks.setting import Setting
-from eafo.tasks.train import learnable_values, outcome_of, prepared, score
+from eafo.tasks.train import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,9 +11,10 @@ from safetensors.torch import load, save_file
 from eafo.catalog import get
 from eafo.kernels import build
 from eafo.nn import Module
-from eafo.tasks.airbench import SpeedrunProblem, SpeedrunRecipe
+from eafo.tasks.airbench import SpeedrunRecipe
 from eafo.tasks.airbench_model import SpeedNet
 from eafo.tasks.setting import Setting
+from eafo.tasks.speedrun import SpeedrunProblem
 from eafo.tasks.train import train
 
 if TYPE_CHECKING:

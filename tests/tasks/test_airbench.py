@@ -15,10 +15,11 @@ from eafo import tasks
 from eafo.errors import InputError
 from eafo.nn import Module
 from eafo.tasks import Setting
-from eafo.tasks.airbench import AIRBENCH, SpeedrunProblem, SpeedrunRecipe, moved, six_views
+from eafo.tasks.airbench import AIRBENCH, SpeedrunRecipe
 from eafo.tasks.airbench_model import SpeedNet, whitening
 from eafo.tasks.cifar import CIFAR10, CifarSet, ColourImages
 from eafo.tasks.muon import Muon, Together, orthogonalised
+from eafo.tasks.speedrun import SpeedrunProblem, moved, six_views
 
 
 def images(count: int, seed: int = 0) -> torch.Tensor:
