@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eafo import tasks
-from eafo.catalog import get
 from eafo.cli.options import Json, Workers
 from eafo.cli.output import heading, interruptible, make_directory, note, say, say_json, table
 from eafo.errors import InputError
@@ -87,6 +86,7 @@ def search(  # noqa: PLR0917 - each is an option of the command
 def _confirmed(study: Study, seeds: int, workers: int | None, as_json: bool) -> Confirmation:
     """The best three of a study against the baselines that are not among them."""
     from eafo import search as searches  # noqa: PLC0415 - loads Optuna
+    from eafo.catalog import get  # noqa: PLC0415 - loads SymPy
     from eafo.search.confirmation import BASELINES  # noqa: PLC0415
     from eafo.search.progress import RichProgress  # noqa: PLC0415
 
