@@ -178,7 +178,7 @@ def _square(size: int, path: Path, box_of: _BoxOf) -> npt.NDArray[np.uint8]:
             image = file.convert("RGB")
             box = box_of(image.size)
             return np.asarray(image.resize((size, size), image_module.Resampling.BICUBIC, box=box))
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
         raise DataError(f"{path} must be an image ({error})", remedy="fetch it anew") from error
 
 

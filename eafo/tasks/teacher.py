@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from typing import TYPE_CHECKING
 
 import torch
@@ -34,7 +35,7 @@ _SEED = 0
 
 @functools.cache
 def teacher(cifar: CifarSet, device: str, examples: int | None) -> nn.Module:
-    """A network trained once a machine, a set and a number of examples, and kept in the user's cache.
+    """A network trained once a machine and a set of training images, and kept in the user's cache.
 
     Args:
         cifar: what it learns.
@@ -46,7 +47,9 @@ def teacher(cifar: CifarSet, device: str, examples: int | None) -> nn.Module:
         BuildError: the cache cannot be trusted or written.
     """
     setting = Setting(device, examples=examples)
-    key = f"teacher {cifar.name} {examples} {EPOCHS} {_SEED} {SpeedrunRecipe()} {torch.device(device).type} 1"
+    data = cifar.load().first(examples)
+    digest = hashlib.sha256(data.train_images.tobytes() + data.train_labels.tobytes()).hexdigest()
+    key = f"teacher {digest} {EPOCHS} {_SEED} {SpeedrunRecipe()} {torch.device(device).type} 2"
     path = build.cached(key, ".safetensors", functools.partial(_write, cifar, setting))
     model = SpeedNet(_layer, torch.eye(3 * 2 * 2).view(12, 3, 2, 2), cifar.classes)
     model.load_state_dict(load(build.content(path)))

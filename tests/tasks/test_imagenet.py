@@ -123,6 +123,12 @@ def test_what_is_wrong_with_the_folders_is_told(folder) -> None:
         load()
 
 
+def test_an_image_too_large_to_open_is_refused(folder, monkeypatch) -> None:
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 8)
+    with pytest.raises(DataError, match=r"must be an image .*decompression bomb.*; fetch it anew"):
+        read_centre(load().train, 32, 1)
+
+
 def test_without_pillow_the_remedy_is_named(folder, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(

@@ -97,6 +97,21 @@ def test_the_teacher_is_trained_once_a_machine(source, tmp_path, monkeypatch) ->
     assert {m.activation.name for m in first.modules() if isinstance(m, Module)} == {"relu"}
 
 
+def test_another_set_has_a_teacher_of_its_own(source, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("EAFO_CACHE", str(tmp_path))
+    make = teacher.__wrapped__
+    data = CIFAR10.load()
+    first = make(CIFAR10, "cpu", 16)
+    for changed in (
+        dataclasses.replace(data, train_labels=9 - data.train_labels),
+        dataclasses.replace(data, train_images=255 - data.train_images),
+    ):
+        monkeypatch.setattr(CifarSet, "load", lambda _, changed=changed: changed)
+        other = make(CIFAR10, "cpu", 16)
+        assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
+    assert len(list(tmp_path.glob("*.safetensors"))) == 3
+
+
 @pytest.mark.skipif(
     not os.path.isdir(os.path.join(os.environ.get("EAFO_DATA", ""), CIFAR10.folder)),
     reason="EAFO_DATA is not set, or has no CIFAR-10",
