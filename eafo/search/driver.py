@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,12 @@ class _Flight:
     outcomes: dict[_Unit, Outcome]
     reported: int
     sent: set[_Unit] = field(default_factory=set)
+
+
+@functools.lru_cache(maxsize=4096)
+def _in_order(text: str) -> Activation:
+    """Named by its formula as SymPy has put it in order, not as the operators stand."""
+    return catalog.get(str(catalog.get(text)))
 
 
 class Driver:
@@ -193,8 +200,7 @@ class Driver:
         base = str(trial.suggest_categorical(BASE, bases))
         if grammar is not None and base == FORMULA:
             chosen = {n: str(trial.suggest_categorical(n, options)) for n, options in grammar.choices.items()}
-            # Named by its formula as SymPy has put it in order, not as the operators stand.
-            return self._first_of_its_kind(catalog.get(str(catalog.get(grammar.text(chosen.__getitem__)))))
+            return self._first_of_its_kind(_in_order(grammar.text(chosen.__getitem__)))
         laws = list(dict.fromkeys(law for _, law in self._candidates))
         law = str(trial.suggest_categorical(LAW, laws))
         candidate = self._candidates[base, law]
