@@ -230,13 +230,13 @@ def replay(path: Path, repeats: int) -> None:
         print(f"{epochs} epochs: {kendall(table.scores[:, 0, place].tolist(), last[:, 1:].tolist())}")
     found = {arm: np.array([replayed(table, arm, r) for r in range(repeats)]) for arm in ARMS}
     generator = np.random.default_rng(0)
-    for arm, epochs in found.items():
+    for arm, trained in found.items():
         drawn = generator.integers(0, repeats, (2, 10_000, repeats))
-        ratios = np.median(epochs[drawn[0]], 1) / np.median(found["random"][drawn[1]], 1)
+        ratios = np.median(trained[drawn[0]], 1) / np.median(found["random"][drawn[1]], 1)
         low, high = np.quantile(ratios, [0.025, 0.975])
-        share = np.median(epochs) / np.median(found["random"])
+        share = np.median(trained) / np.median(found["random"])
         print(
-            f"{arm}: median {np.median(epochs):.0f} epochs, mean {epochs.mean():.0f}; {share:.2f} ({low:.2f} to {high:.2f}) of random's median"
+            f"{arm}: median {np.median(trained):.0f} epochs, mean {trained.mean():.0f}; {share:.2f} ({low:.2f} to {high:.2f}) of random's median"
         )
     with path.with_name("tabular_replay.csv").open("w", newline="") as file:
         written = csv.writer(file, lineterminator="\n")
