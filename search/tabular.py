@@ -18,6 +18,7 @@ import csv
 import itertools
 import math
 from collections import deque
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -219,7 +220,6 @@ def replayed(table: Table, arm: str, repeat: int) -> float:
 
 def replay(path: Path, repeats: int) -> None:
     """Replay every arm; write the CSV and the figure beside the table."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     table = Table(path)
     print(
         f"{len(table.names)} formulas, {table.seeds} seeds; the best: {', '.join(table.names[i] for i in sorted(table.best))}"
@@ -228,7 +228,15 @@ def replay(path: Path, repeats: int) -> None:
     for place, epochs in enumerate(FIDELITIES[:-1]):
         # One seed of a shorter training against the mean of the others' whole ones.
         print(f"{epochs} epochs: {kendall(table.scores[:, 0, place].tolist(), last[:, 1:].tolist())}")
-    found = {arm: np.array([replayed(table, arm, r) for r in range(repeats)]) for arm in ARMS}
+    with ProcessPoolExecutor(
+        initializer=optuna.logging.set_verbosity, initargs=(optuna.logging.ERROR,)
+    ) as pool:
+        found = {
+            arm: np.array(
+                list(pool.map(replayed, itertools.repeat(table), itertools.repeat(arm), range(repeats)))
+            )
+            for arm in ARMS
+        }
     generator = np.random.default_rng(0)
     for arm, trained in found.items():
         drawn = generator.integers(0, repeats, (2, 10_000, repeats))

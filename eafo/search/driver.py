@@ -47,6 +47,8 @@ class _Flight:
 
     trial: optuna.Trial
     activation: Activation
+    #: The activation in JSON.
+    text: str
     #: By epochs and seed.
     outcomes: dict[_Unit, Outcome]
     reported: int
@@ -178,11 +180,12 @@ class Driver:
         if refusal:
             self._leave_out(trial, refusal)
             return
-        trial.set_user_attr(ACTIVATION, activation.to_json())
-        flight = _Flight(trial, activation, outcomes, reported)
+        text = activation.to_json()
+        trial.set_user_attr(ACTIVATION, text)
+        flight = _Flight(trial, activation, text, outcomes, reported)
         self._flights[trial.number] = flight
         for unit in self._plan.units:
-            known = self._known.get((activation.to_json(), unit))
+            known = self._known.get((text, unit))
             if known is not None and unit not in outcomes:
                 self._store(flight, unit, known)
         self._advance(flight)
@@ -261,7 +264,7 @@ class Driver:
         key = outcome_key(seed) if epochs == self._plan.epochs else rung_key(epochs, seed)
         flight.trial.set_user_attr(key, outcome.to_dict())
         flight.outcomes[unit] = outcome
-        self._known[flight.activation.to_json(), unit] = outcome
+        self._known[flight.text, unit] = outcome
         self._progress.advanced(1, self._best[1] if self._best else "")
 
     def _advance(self, flight: _Flight) -> None:
