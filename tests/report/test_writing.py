@@ -249,7 +249,7 @@ def test_a_ladder_is_told_by_how_well_its_rungs_order(tmp_path):
         for i in range(6)
     )  # fmt: skip
     text = report.write(Study("l", Plan.from_dict(plan), trials), tmp_path).read_text()
-    assert "What short trainings tell" in text
+    assert "What is known early" in text
     assert re.search(r"<th scope=\"row\">5</th>\s*<td class=\"number\">\+1.00</td>", text)
     few = report.write(Study("l", Plan.from_dict(plan), trials[:3]), tmp_path / "few").read_text()
-    assert "What short trainings tell" not in few
+    assert "What is known early" not in few
