@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,10 +48,18 @@ class _Flight:
 
     trial: optuna.Trial
     activation: Activation
+    #: The activation in JSON.
+    text: str
     #: By epochs and seed.
     outcomes: dict[_Unit, Outcome]
     reported: int
     sent: set[_Unit] = field(default_factory=set)
+
+
+@functools.lru_cache(maxsize=4096)
+def _in_order(text: str) -> Activation:
+    """Named by its formula as SymPy has put it in order, not as the operators stand."""
+    return catalog.get(str(catalog.get(text)))
 
 
 class Driver:
@@ -211,18 +220,20 @@ class Driver:
 
     def _costs_nothing(self, activation: Activation) -> bool:
         """Whether it has been trained before."""
-        return all((activation.to_json(), unit) in self._known for unit in self._plan.units)
+        text = activation.to_json()
+        return all((text, unit) in self._known for unit in self._plan.units)
 
     def _board(
         self, trial: optuna.Trial, activation: Activation, outcomes: dict[_Unit, Outcome], reported: int
     ) -> None:
         if self._chooser:
             self._chooser.look(trial, activation)
-        trial.set_user_attr(ACTIVATION, activation.to_json())
-        flight = _Flight(trial, activation, outcomes, reported)
+        text = activation.to_json()
+        trial.set_user_attr(ACTIVATION, text)
+        flight = _Flight(trial, activation, text, outcomes, reported)
         self._flights[trial.number] = flight
         for unit in self._plan.units:
-            known = self._known.get((activation.to_json(), unit))
+            known = self._known.get((text, unit))
             if known is not None and unit not in outcomes:
                 self._store(flight, unit, known)
         self._advance(flight)
@@ -242,8 +253,7 @@ class Driver:
         base = str(trial.suggest_categorical(BASE, bases))
         if grammar is not None and base == FORMULA:
             chosen = {n: str(trial.suggest_categorical(n, options)) for n, options in grammar.choices.items()}
-            # Named by its formula as SymPy has put it in order, not as the operators stand.
-            return self._first_of_its_kind(catalog.get(str(catalog.get(grammar.text(chosen.__getitem__)))))
+            return self._first_of_its_kind(_in_order(grammar.text(chosen.__getitem__)))
         laws = list(dict.fromkeys(law for _, law in self._candidates))
         law = str(trial.suggest_categorical(LAW, laws))
         candidate = self._candidates[base, law]
@@ -304,7 +314,7 @@ class Driver:
         key = outcome_key(seed) if epochs == self._plan.epochs else rung_key(epochs, seed)
         flight.trial.set_user_attr(key, outcome.to_dict())
         flight.outcomes[unit] = outcome
-        self._known[flight.activation.to_json(), unit] = outcome
+        self._known[flight.text, unit] = outcome
         self._progress.advanced(1, self._best[1] if self._best else "")
 
     def _advance(self, flight: _Flight) -> None:

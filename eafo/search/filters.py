@@ -49,6 +49,7 @@ class Filters:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
                 raise InputError(f"{name} of [space.filters] must be a positive number", value)
 
+    @functools.lru_cache(maxsize=4096)  # noqa: B019 - a handful of bounds in a process, and samplers come back to candidates
     def refusal(self, activation: Activation) -> str:
         """Why a candidate is left out; empty where it is not.
 
@@ -106,6 +107,7 @@ def cost(activation: Activation) -> int:
 _POINTS = np.concatenate([np.linspace(-8, 8, 97), np.array([-1e3, -31.7, 31.7, 1e3])]) + 1e-3
 
 
+@functools.lru_cache(maxsize=4096)
 def fingerprint(activation: Activation) -> tuple[float, ...]:
     """What two formulas of one function have in common: their values at some points, to seven digits.
 

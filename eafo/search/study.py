@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from eafo.search.results import Study
 
-__all__ = ["load", "run"]
+__all__ = ["load", "make_pruner", "make_sampler", "run"]
 
 #: Candidates of a generation.
 _POPULATION = 20
@@ -75,8 +75,8 @@ def run(
     tasks.get(wanted.task).prepare()
     with locked(place), opened(place) as database:
         study = _study(database, wanted)
-        study.sampler = sampler or _sampler(wanted.sampler, len(study.get_trials(deepcopy=False)))
-        study.pruner = pruner or _pruner(wanted.pruner)
+        study.sampler = sampler or make_sampler(wanted.sampler, len(study.get_trials(deepcopy=False)))
+        study.pruner = pruner or make_pruner(wanted.pruner)
         with LocalExecutor(workers) as executor:
             Driver(study, wanted, possible, executor, progress or SilentProgress(), batch=batch).work()
         return read_study(study)
@@ -140,7 +140,8 @@ def _study(database: optuna.storages.RDBStorage, plan: Plan) -> optuna.Study:
     return study
 
 
-def _sampler(plan: SamplerPlan, existing: int) -> optuna.samplers.BaseSampler:
+def make_sampler(plan: SamplerPlan, existing: int = 0) -> optuna.samplers.BaseSampler:
+    """Optuna's sampler of a plan, for a study that has so many trials already."""
     # A resumed run must not draw the numbers of the first one again.
     seed = int(np.random.SeedSequence([plan.seed, existing]).generate_state(1)[0])
     if plan.name == "random":
@@ -153,7 +154,8 @@ def _sampler(plan: SamplerPlan, existing: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(seed=seed)
 
 
-def _pruner(plan: PrunerPlan) -> optuna.pruners.BasePruner:
+def make_pruner(plan: PrunerPlan) -> optuna.pruners.BasePruner:
+    """Optuna's pruner of a plan."""
     if plan.name == "none":
         return optuna.pruners.NopPruner()
     if plan.name == "halving":
