@@ -169,8 +169,8 @@ def _history_section(study: Study, album: Album, score: str) -> Section:
 
 
 def _best_derivation(study: Study) -> tuple[Derivation, ...]:
-    """The best candidate's base × law, derived anew; nothing where it is a base as it stands."""
-    if not any(t.state == "complete" for t in study.trials) or study.best.law == "none":
+    """The best candidate's base × law, derived anew; nothing where it is a base as it stands, or a composed formula."""
+    if not any(t.state == "complete" for t in study.trials) or study.best.law in ("", "none"):
         return ()
     return (derivations_room.derive(study.best.base, study.best.law),)
 
