@@ -141,7 +141,7 @@ class Driver:
                     self._take(result)
 
     def _ask_no_more(self) -> None:
-        self._missing = 0
+        self._missing = len(self._undecided)
 
     # -- asking ------------------------------------------------------------------------------------------------
 

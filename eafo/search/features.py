@@ -94,8 +94,9 @@ def features(
         inputs, targets = (part[:_EXAMPLES].to(setting.device) for part in (inputs, targets))
         try:
             found = _measured(model, functools.partial(problem.loss, model, inputs, targets), len(inputs))
-        except EafoError as error:
-            raise RefusedError(f"{known.name} has no features on {task}: {error}") from error
+        except (EafoError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise RefusedError(f"{known.name} has no features on {task}: {reason}") from error
     wrong = {name: value for name, value in found.items() if not math.isfinite(value)}
     if wrong:
         name, value = next(iter(wrong.items()))
