@@ -157,7 +157,7 @@ class Driver:
             if trial.params.get(BASE) == FORMULA:
                 self._first_of_its_kind(activation)
             if self._chooser:
-                self._chooser.recall(trial, activation)
+                self._chooser.recall(trial, activation, self._read(trial))
             if trial.state == TrialState.COMPLETE and trial.value is not None:
                 self._note_best(trial.value, activation, trial.number)
 
@@ -347,9 +347,7 @@ class Driver:
         self._study.tell(number, value, state=state)
         del self._flights[number]
         if self._chooser and state != TrialState.FAIL:
-            whole = self._plan.units[len(self._plan.ladder) :]
-            scores = [flight.outcomes[unit].score for unit in whole if unit in flight.outcomes]
-            self._chooser.learn(flight.activation, scores)
+            self._chooser.learn(flight.activation, flight.outcomes)
         self._busy -= len(self._executor.cancel(number))
         if value is not None:
             self._note_best(value, flight.activation, number)

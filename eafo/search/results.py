@@ -45,7 +45,8 @@ class TrialResult:
         reason: why it failed or was pruned.
         rungs: the scores of shorter trainings, as (epochs, score).
         features: what was measured before any training, where a plan has a surrogate; see `eafo.search.features`.
-        predicted: the score that the surrogate expected, where it chose the candidate out of a pool.
+        predicted: the score that the surrogate expected, after the first rung where there is a ladder, if it chose the candidate
+            out of a pool.
     """
 
     number: int

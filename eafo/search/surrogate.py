@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from optuna.trial import TrialState
 from scipy.spatial.distance import cdist
 from scipy.stats import kendalltau, norm
 
 from eafo.errors import EafoError
-from eafo.search.records import FEATURES, PREDICTED, read_features, read_outcomes
+from eafo.search.records import FEATURES, PREDICTED, read_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from eafo.activation import Activation
     from eafo.search.plan import Plan
+    from eafo.tasks import Outcome
 
 __all__ = ["PASSED_OVER", "Chooser", "Surrogate"]
 
@@ -142,13 +144,18 @@ class Chooser:
         """How many candidates are to be asked now: one alone, while the surrogate is not trusted."""
         return self._pool if self._pool > 1 and self._surrogate.trusted else 1
 
-    def recall(self, trial: optuna.trial.FrozenTrial, activation: Activation) -> None:
+    def recall(
+        self,
+        trial: optuna.trial.FrozenTrial,
+        activation: Activation,
+        outcomes: Mapping[tuple[int, int], Outcome],
+    ) -> None:
         """Learn from a trial of an earlier run."""
         if FEATURES in trial.user_attrs:
             self._seen[activation.to_json()] = read_features(trial.user_attrs)
             self._stored.add(trial.number)
-        if trial.state.is_finished():
-            self.learn(activation, [o.score for o in read_outcomes(trial).values()])
+        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+            self.learn(activation, outcomes)
 
     def look(self, trial: optuna.Trial, activation: Activation) -> None:
         """Measure a candidate, once, and store its features with the trial; where it has none, an empty table."""
@@ -167,8 +174,13 @@ class Chooser:
         trial.set_user_attr(FEATURES, self._seen[key])
         self._stored.add(trial.number)
 
-    def learn(self, activation: Activation, scores: Sequence[float]) -> None:
-        """Take note of a trial that has ended, with the scores of its whole trainings."""
+    def learn(self, activation: Activation, outcomes: Mapping[tuple[int, int], Outcome]) -> None:
+        """Take note of a trial that has ended, with its outcomes by epochs and seed.
+
+        What counts is the mean score; with a ladder that of its first rung, for all that was trained has it, not the best alone.
+        """
+        units = self._plan.units[:1] if self._plan.ladder else self._plan.units
+        scores = [outcomes[unit].score for unit in units if unit in outcomes]
         found = self._seen.get(activation.to_json())
         if found and scores:
             self._surrogate.learn(activation, found, float(np.mean(scores)))

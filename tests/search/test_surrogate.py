@@ -122,6 +122,24 @@ def test_in_batches_the_study_is_the_same_on_one_worker_and_on_four(toys: Toys) 
     assert sum(reason.startswith("passed over") for _, _, _, reason, *_ in one) >= 3
 
 
+def test_with_a_ladder_it_learns_from_what_was_given_up(tmp_path: Path) -> None:
+    plan = {
+        **PLAN,
+        "task": "mnist1d-mlp",
+        "epochs": 4,
+        "ladder": [1],
+        "trials": 28,
+        "space": {"grammar": {"depth": 1}},
+        "pruner": {"name": "halving", "factor": 4},
+        "setting": {"examples": 300},
+    }
+    study = run(plan, storage=tmp_path / "s.db", workers=2, batch=2)
+    assert sum(t.state == "complete" for t in study.trials) < 10
+    assert any(t.reason.startswith("passed over: predicted") for t in study.trials)
+    more = run({**plan, "trials": 32}, storage=tmp_path / "s.db", workers=2, batch=2)
+    assert more.trials[:28] == study.trials
+
+
 class StoppedError(Exception):
     """As if the driver were killed."""
 
