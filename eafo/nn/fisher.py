@@ -9,7 +9,7 @@ t over the T places where the layer's weights are used, one in a dense layer, th
 a are the patches. The eigenvalues of A ⊗ G are the products of theirs. It is exact for one example at one place, and where a and g are independent.
 
 Sources: J. Martens, R. Grosse, Optimizing neural networks with Kronecker-factored approximate curvature, ICML 2015; R. Grosse, J. Martens,
-A Kronecker-factored approximate Fisher matrix for convolution layers, ICML 2016, eqs. 28 and 29.
+A Kronecker-factored approximate Fisher matrix for convolution layers, ICML 2016, theorem 1.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def test_inputs_of_one_length_have_the_exact_trace() -> None:
     ],
 )
 def test_the_patches_are_those_of_the_gradient(layer: nn.Module, shape: tuple[int, ...]) -> None:
-    """With one output at a time g is a number, and Σ a g the gradient: A is tested through the patches that make both."""
+    """Σ g aᵀ over examples and places is the gradient by the weights."""
     from eafo.nn import fisher
 
     torch.manual_seed(3)
