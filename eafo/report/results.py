@@ -10,15 +10,13 @@ from eafo.report import curves, result_figures
 from eafo.report.album import Album
 from eafo.report.page import Section, Table
 from eafo.report.rows import Row, cells, counted, of_comparison
-from eafo.search import Comparison, Study
-from eafo.search.agreement import kendall
+from eafo.search import Comparison
 from eafo.search.contrasts import contrasts_of
 
 __all__ = [
     "Part",
     "contrasts_section",
     "curve_section",
-    "fidelity_section",
     "learned_section",
     "metrics_section",
     "results_section",
@@ -39,8 +37,6 @@ _NUMBERS = frozenset(
     )
 )
 _LEVEL = 0.05
-#: As `kendall` needs.
-_FEWEST = 4
 _INTERVAL = (
     "The interval is Student's 95 % interval of the mean over seeds; with a single seed there is none. "
     "The deviation is that from seed to seed."
@@ -195,27 +191,3 @@ def contrasts_section(comparison: Comparison) -> Section | None:
     )
     tables = (Table("Differences that are shown", columns, lines, frozenset(columns[2:])),) if lines else ()
     return Section("differences", "Who is ahead of whom", (lead,), tables=tables)
-
-
-def fidelity_section(study: Study) -> Section | None:
-    """How well each rung of the ladder orders the candidates that finished; None without a ladder, or with fewer than four."""
-    whole = [t for t in study.trials if t.state == "complete" and len(t.rungs) == len(study.plan.ladder)]
-    if not study.plan.ladder or len(whole) < _FEWEST:
-        return None
-    lines = []
-    for rung, epochs in enumerate(study.plan.ladder):
-        found = kendall([t.rungs[rung][1] for t in whole], [[o.score for o in t.outcomes] for t in whole])
-        lines.append(
-            (str(epochs), f"{found.tau:+.2f}", f"{found.low:+.2f} … {found.high:+.2f}", str(found.count))
-        )
-    lead = (
-        f"Kendall's τ of the score after so many epochs with the mean after {study.plan.epochs}, over the candidates that were trained that "
-        "long. They are those that did well early, which makes τ smaller than over all."
-    )
-    columns = ("epochs", "τ", "95 % interval", "candidates")
-    return Section(
-        "fidelity",
-        "What short trainings tell",
-        (lead,),
-        tables=(Table("", columns, tuple(lines), frozenset(columns)),),
-    )

@@ -98,8 +98,10 @@ def leading(rows: Iterable[Row], count: int) -> list[Row]:
 def candidate(trial: TrialResult) -> str:
     """What a trial tried, in a few words.
 
-    The base, corrected for the law where there is one, and the searched values.
+    The base, corrected for the law where there is one, and the searched values; of a composed formula, which has no law, the formula.
     """
+    if not trial.law:
+        return trial.base if trial.activation is None else str(trial.activation)
     kind = trial.base if trial.law == "none" else f"{trial.base} × {trial.law}"
     values = ", ".join(f"{name}={value:.4g}" for name, value in trial.parameters)
     return f"{kind} ({values})" if values else kind

@@ -14,6 +14,7 @@ from eafo.derivation import Derivation
 from eafo.errors import InputError
 from eafo.report import result_figures
 from eafo.report.album import Album
+from eafo.report.evidence import evidence_section
 from eafo.report.layers import layers_section
 from eafo.report.page import Page, Section, render
 from eafo.report.provenance import comparison_command, plan_toml, setting_facts, task_description, versions
@@ -21,7 +22,6 @@ from eafo.report.results import (
     Part,
     contrasts_section,
     curve_section,
-    fidelity_section,
     learned_section,
     metrics_section,
     results_section,
@@ -103,7 +103,7 @@ def _study_page(
     sections: list[Section | None] = [
         results_section(album, Part("Results", "trial", score), rows, top),
         _history_section(study, album, score),
-        fidelity_section(study),
+        evidence_section(study),
     ]
     if comparison is not None:
         lead = _leader(of_comparison(comparison))
@@ -169,8 +169,8 @@ def _history_section(study: Study, album: Album, score: str) -> Section:
 
 
 def _best_derivation(study: Study) -> tuple[Derivation, ...]:
-    """The best candidate's base × law, derived anew; nothing where it is a base as it stands."""
-    if not any(t.state == "complete" for t in study.trials) or study.best.law == "none":
+    """The best candidate's base × law, derived anew; nothing where it is a base as it stands, or a composed formula."""
+    if not any(t.state == "complete" for t in study.trials) or study.best.law in ("", "none"):
         return ()
     return (derivations_room.derive(study.best.base, study.best.law),)
 

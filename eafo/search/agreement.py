@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,12 @@ import scipy.stats
 
 from eafo.errors import InputError
 
-__all__ = ["Agreement", "difference", "kendall"]
+__all__ = ["Agreement", "difference", "kendall", "kendalls"]
 
 FloatArray = npt.NDArray[np.float64]
+
+#: Pairs of activations that are held in memory at a time, over all resamples.
+_MOST_PAIRS = 2**22
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,28 @@ def kendall(
     >>> print(kendall([1, 2, 3, 4, 5], [[10, 11], [20, 21], [30, 31], [40, 41], [50, 51]]))
     τ = +1.00, 95 % interval +1.00 to +1.00, n = 5
     """
-    ranks, measured = _checked(prediction, scores)
-    values = _resampled([ranks], measured, resamples, seed)[0]
-    return _summary(_whole(ranks, measured), values, ranks.size)
+    return kendalls([prediction], scores, resamples=resamples, seed=seed)[0]
+
+
+def kendalls(
+    predictions: Sequence[Sequence[float]],
+    scores: Sequence[Sequence[float]],
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> tuple[Agreement, ...]:
+    """As `kendall` for each of several predictions, over the same resamples, in little more time than for one.
+
+    >>> scores = [[10], [20], [30], [40], [50]]
+    >>> [found.tau for found in kendalls([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]], scores)]
+    [1.0, -1.0]
+    """
+    checked = [_checked(prediction, scores) for prediction in predictions]
+    if not checked:
+        return ()
+    ranks, measured = [r for r, _ in checked], checked[0][1]
+    values = _resampled(ranks, measured, resamples, seed)
+    return tuple(_summary(_whole(r, measured), own, r.size) for r, own in zip(ranks, values, strict=True))
 
 
 def difference(
@@ -107,15 +130,22 @@ def _resampled(
 ) -> list[FloatArray]:
     """τ of each prediction in each resample."""
     rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, len(measured), (resamples, len(measured)))
+    size = len(measured)
+    drawn = rng.integers(0, size, (resamples, size))
     # Drawn for every activation once a resample, so that its copies in it are ties, as they should be.
     means = np.stack([rng.choice(own, (resamples, own.size)).mean(axis=1) for own in measured], axis=1)
-    scores = np.take_along_axis(means, drawn, axis=1)
-    return [_tau(ranks[drawn], scores) for ranks in predictions]
+    # How often each activation is in a resample says all, for copies of it are ties.
+    counts = np.stack([(drawn == i).sum(axis=1) for i in range(size)], axis=1)
+    parts = [
+        _tau(predictions, means[part], counts[part])
+        for part in np.array_split(np.arange(resamples), -(-resamples * size**2 // _MOST_PAIRS))
+    ]
+    return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
 
 def _whole(ranks: FloatArray, measured: Sequence[FloatArray]) -> float:
-    return float(_tau(ranks[None], np.array([[own.mean() for own in measured]]))[0])
+    means = np.array([[own.mean() for own in measured]])
+    return float(_tau([ranks], means, np.ones_like(means))[0][0])
 
 
 def _summary(tau: float, values: FloatArray, count: int) -> Agreement:
@@ -141,11 +171,13 @@ def _checked(
     return np.asarray(scipy.stats.rankdata(prediction), np.float64), measured
 
 
-def _tau(x: FloatArray, y: FloatArray) -> FloatArray:
-    """τ_b of each row; NaN where all of a row are tied."""
-    first = np.sign(x[:, :, None] - x[:, None, :]).astype(np.float32)
-    second = np.sign(y[:, :, None] - y[:, None, :]).astype(np.float32)
-    agreeing = np.einsum("rij,rij->r", first, second, dtype=np.float64)
-    untied = [np.einsum("rij,rij->r", s, s, dtype=np.float64) for s in (first, second)]
+def _tau(predictions: Sequence[FloatArray], scores: FloatArray, counts: npt.NDArray[Any]) -> list[FloatArray]:
+    """τ_b of each prediction with each row of scores, activations counted as often as the row's counts say; NaN where all are tied."""
+    # All are whole numbers below 2²⁴, so that single precision is exact.
+    ordered = np.sign(scores[:, :, None] - scores[:, None, :]).astype(np.float32).reshape(len(scores), -1)
+    pairs = (counts[:, :, None] * counts[:, None, :]).astype(np.float32).reshape(len(scores), -1)
+    signs = np.stack([np.sign(x[:, None] - x[None, :]).ravel() for x in predictions], 1).astype(np.float32)
+    agreeing = ((pairs * ordered) @ signs).astype(np.float64)
+    untied = np.einsum("rk,rk->r", pairs, np.abs(ordered)).astype(np.float64)
     with np.errstate(invalid="ignore"):
-        return np.asarray(agreeing / np.sqrt(untied[0] * untied[1]))
+        return list((agreeing / np.sqrt((pairs @ np.abs(signs)) * untied[:, None])).T)

@@ -25,6 +25,7 @@ from eafo.search.records import (
     read_rungs,
     rung_key,
 )
+from eafo.search.surrogate import PASSED_OVER, Chooser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +97,10 @@ class Driver:
         self._known: dict[tuple[str, _Unit], Outcome] = {}
         self._same: dict[tuple[float, ...], Activation] = {}
         self._best: tuple[float, str] | None = None
+        surrogate = plan.surrogate
+        self._chooser = Chooser(plan, surrogate.pool, surrogate.startup) if surrogate else None
+        #: Asked by an earlier run that did not get as far as choosing.
+        self._undecided: list[optuna.Trial] = []
         # A sampler that has nothing left to propose (Optuna's GridSampler) calls this; Optuna's own raises when a study
         # is driven by ask and tell.
         study.stop = self._ask_no_more  # type: ignore[method-assign]
@@ -136,7 +141,7 @@ class Driver:
                     self._take(result)
 
     def _ask_no_more(self) -> None:
-        self._missing = 0
+        self._missing = len(self._undecided)
 
     # -- asking ------------------------------------------------------------------------------------------------
 
@@ -145,13 +150,16 @@ class Driver:
         for trial in trials:
             if ACTIVATION not in trial.user_attrs:
                 continue
-            activation = str(trial.user_attrs[ACTIVATION])
+            text = str(trial.user_attrs[ACTIVATION])
+            activation = Activation.from_json(text)
             for unit, outcome in self._read(trial).items():
-                self._known[activation, unit] = outcome
+                self._known[text, unit] = outcome
             if trial.params.get(BASE) == FORMULA:
-                self._first_of_its_kind(Activation.from_json(activation))
+                self._first_of_its_kind(activation)
+            if self._chooser:
+                self._chooser.recall(trial, activation, self._read(trial))
             if trial.state == TrialState.COMPLETE and trial.value is not None:
-                self._note_best(trial.value, Activation.from_json(activation), trial.number)
+                self._note_best(trial.value, activation, trial.number)
 
     def _resume(self, frozen: optuna.trial.FrozenTrial) -> None:
         if frozen.state == TrialState.WAITING:
@@ -159,7 +167,14 @@ class Driver:
             self._missing += 1
             return
         trial = optuna.trial.Trial(self._study, frozen._trial_id)
-        self._board(trial, self._read(frozen), len(frozen.intermediate_values))
+        reason = str(frozen.user_attrs.get(REASON, ""))
+        if reason.startswith(PASSED_OVER):
+            self._dismiss(trial, reason)
+        elif self._chooser and ACTIVATION not in frozen.user_attrs:
+            self._undecided.append(trial)
+            self._missing += 1
+        elif activation := self._admitted(trial):
+            self._board(trial, activation, self._read(frozen), len(frozen.intermediate_values))
 
     def _read(self, trial: optuna.trial.FrozenTrial) -> dict[_Unit, Outcome]:
         """Every finished training of a trial."""
@@ -167,10 +182,31 @@ class Driver:
         return read_rungs(trial) | whole
 
     def _ask(self) -> None:
-        self._missing -= 1
-        self._board(self._study.ask(), {}, 0)
+        """Ask for a candidate; or for a pool of them, of which the surrogate chooses one."""
+        pool: list[tuple[optuna.Trial, Activation]] = []
+        for _ in range(self._chooser.pool if self._chooser else 1):
+            if not self._missing:
+                break
+            self._missing -= 1
+            trial = self._undecided.pop(0) if self._undecided else self._study.ask()
+            activation = self._admitted(trial)
+            if activation is None:
+                continue
+            if self._chooser is None or self._costs_nothing(activation):
+                self._board(trial, activation, {}, 0)
+                continue
+            self._chooser.look(trial, activation)
+            pool.append((trial, activation))
+        if self._chooser is None or not pool:
+            return
+        best, reasons = self._chooser.choose(pool)
+        for (trial, activation), reason in zip(pool, reasons, strict=True):
+            if reason:
+                self._dismiss(trial, reason, activation)
+        self._board(*pool[best], {}, 0)
 
-    def _board(self, trial: optuna.Trial, outcomes: dict[_Unit, Outcome], reported: int) -> None:
+    def _admitted(self, trial: optuna.Trial) -> Activation | None:
+        """The candidate of a trial; None, and the trial told, where it is none to be trained."""
         try:
             activation = self._suggest(trial)
             filters = self._plan.space.filters
@@ -178,8 +214,20 @@ class Driver:
         except EafoError as error:
             refusal = str(error)
         if refusal:
-            self._leave_out(trial, refusal)
-            return
+            self._dismiss(trial, f"left out: {refusal}")
+            return None
+        return activation
+
+    def _costs_nothing(self, activation: Activation) -> bool:
+        """Whether it has been trained before."""
+        text = activation.to_json()
+        return all((text, unit) in self._known for unit in self._plan.units)
+
+    def _board(
+        self, trial: optuna.Trial, activation: Activation, outcomes: dict[_Unit, Outcome], reported: int
+    ) -> None:
+        if self._chooser:
+            self._chooser.look(trial, activation)
         text = activation.to_json()
         trial.set_user_attr(ACTIVATION, text)
         flight = _Flight(trial, activation, text, outcomes, reported)
@@ -190,9 +238,11 @@ class Driver:
                 self._store(flight, unit, known)
         self._advance(flight)
 
-    def _leave_out(self, trial: optuna.Trial, reason: str) -> None:
+    def _dismiss(self, trial: optuna.Trial, reason: str, activation: Activation | None = None) -> None:
         """Tell of a candidate that is not trained: pruned, so that the sampler learns from it."""
-        trial.set_user_attr(REASON, f"left out: {reason}")
+        trial.set_user_attr(REASON, reason)
+        if activation is not None:
+            trial.set_user_attr(ACTIVATION, activation.to_json())
         self._study.tell(trial, state=TrialState.PRUNED)
         self._progress.advanced(len(self._plan.units), self._best[1] if self._best else "")
 
@@ -296,6 +346,8 @@ class Driver:
             flight.trial.set_user_attr(REASON, reason)
         self._study.tell(number, value, state=state)
         del self._flights[number]
+        if self._chooser and state != TrialState.FAIL:
+            self._chooser.learn(flight.activation, flight.outcomes)
         self._busy -= len(self._executor.cancel(number))
         if value is not None:
             self._note_best(value, flight.activation, number)

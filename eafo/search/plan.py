@@ -18,7 +18,7 @@ from eafo.search.filters import Filters
 from eafo.search.grammar import Grammar
 from eafo.tasks import Setting
 
-__all__ = ["Plan", "PrunerPlan", "Range", "SamplerPlan", "Space"]
+__all__ = ["Plan", "PrunerPlan", "Range", "SamplerPlan", "Space", "SurrogatePlan"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SAMPLERS = ("tpe", "random", "evolution")
@@ -137,6 +137,23 @@ class PrunerPlan:
 
 
 @dataclass(frozen=True)
+class SurrogatePlan:
+    """Whether candidates are measured before any training, and which of them are then trained.
+
+    Args:
+        pool: so many candidates are asked at a time, and the one that the surrogate predicts best is trained; 1: all are.
+        startup: how many candidates must have been trained before the surrogate may be trusted.
+    """
+
+    pool: int = 4
+    startup: int = 10
+
+    def __post_init__(self) -> None:
+        _check_count("the surrogate's pool", self.pool, 1)
+        _check_count("the surrogate's startup", self.startup, 4)
+
+
+@dataclass(frozen=True)
 class Plan:
     """A search: which candidates, on which task, how many trials and seeds.
 
@@ -152,6 +169,7 @@ class Plan:
         pruner: who gives up early.
         setting: on what trainings run, and what they keep.
         ladder: the epochs of shorter trainings, rising, by which the pruner may give a candidate up before its whole ones.
+        surrogate: whether candidates are measured before any training; None for not.
 
     Raises:
         InputError: a value breaks its rule.
@@ -168,6 +186,7 @@ class Plan:
     pruner: PrunerPlan = field(default_factory=PrunerPlan)
     setting: Setting = field(default_factory=Setting)
     ladder: tuple[int, ...] = ()
+    surrogate: SurrogatePlan | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -182,6 +201,12 @@ class Plan:
         if any(a >= b for a, b in itertools.pairwise((*self.ladder, self.epochs))):
             raise InputError(
                 "the epochs of a ladder must rise, to below those of a training", list(self.ladder)
+            )
+        if self.surrogate is not None and not hasattr(tasks.get(self.task), "problem"):
+            raise InputError(
+                "a surrogate needs a task with the method problem(setting)",
+                self.task,
+                "leave out [surrogate]",
             )
 
     @property
@@ -220,6 +245,8 @@ class Plan:
             space["grammar"] = self.space.grammar.to_dict()
         if self.space.filters is not None:
             space["filters"] = asdict(self.space.filters)
+        if self.surrogate is None:
+            del values["surrogate"]
         return {**values, "space": space, "setting": self.setting.to_dict(), "ladder": list(self.ladder)}
 
     @classmethod
@@ -276,7 +303,8 @@ def _plan(values: Mapping[str, Any]) -> Plan:
         if not isinstance(given["ladder"], list | tuple):
             raise InputError("a ladder must be a list of epochs", given["ladder"])
         given["ladder"] = tuple(given["ladder"])
-    for key, kind in (("sampler", SamplerPlan), ("pruner", PrunerPlan), ("setting", Setting)):
+    kinds = {"sampler": SamplerPlan, "pruner": PrunerPlan, "surrogate": SurrogatePlan, "setting": Setting}
+    for key, kind in kinds.items():
         if key in given:
             given[key] = kind(**_table(given[key], f"[{key}]", [f.name for f in fields(kind)]))
     budget = given.pop("budget", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from optuna.trial import TrialState
 
@@ -15,17 +15,22 @@ from eafo.search.statistics import Estimate
 from eafo.tasks import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import optuna
     from optuna.trial import FrozenTrial
 
 __all__ = [
     "ACTIVATION",
     "BASE",
+    "FEATURES",
     "FORMULA",
     "LAW",
     "PLAN",
+    "PREDICTED",
     "REASON",
     "outcome_key",
+    "read_features",
     "read_outcomes",
     "read_plan",
     "read_rungs",
@@ -37,6 +42,8 @@ __all__ = [
 PLAN = "eafo:plan"
 #: Attributes of a trial.
 ACTIVATION, REASON = "eafo:activation", "eafo:reason"
+#: What was measured of it before any training, and what was then expected of it.
+FEATURES, PREDICTED = "eafo:features", "eafo:predicted"
 #: Names of the two categorical parameters.
 BASE, LAW = "base", "law"
 #: The base of what a grammar composes.
@@ -77,6 +84,11 @@ def read_rungs(trial: FrozenTrial) -> dict[tuple[int, int], Outcome]:
             epochs, seed = map(int, key.removeprefix(_RUNG).split(":"))
             found[epochs, seed] = Outcome.from_dict(value)
     return dict(sorted(found.items()))
+
+
+def read_features(attributes: Mapping[str, Any]) -> dict[str, float]:
+    """What was measured of a trial's candidate before any training; nothing where it was not, or could not be."""
+    return {str(name): float(value) for name, value in attributes.get(FEATURES, {}).items()}
 
 
 def read_outcomes(trial: FrozenTrial) -> dict[int, Outcome]:
@@ -120,4 +132,6 @@ def _result(trial: FrozenTrial) -> TrialResult:
         estimate=Estimate.of(o.score for o in outcomes) if outcomes else None,
         reason=str(trial.user_attrs.get(REASON, "")),
         rungs=tuple((epochs, outcome.score) for (epochs, _), outcome in read_rungs(trial).items()),
+        features=tuple(read_features(trial.user_attrs).items()),
+        predicted=trial.user_attrs.get(PREDICTED),
     )

@@ -44,6 +44,9 @@ class TrialResult:
         estimate: mean and interval over those seeds; None where no seed finished.
         reason: why it failed or was pruned.
         rungs: the scores of shorter trainings, as (epochs, score).
+        features: what was measured before any training, where a plan has a surrogate; see `eafo.search.features`.
+        predicted: the score that the surrogate expected, after the first rung where there is a ladder, if it chose the candidate
+            out of a pool.
     """
 
     number: int
@@ -56,6 +59,8 @@ class TrialResult:
     estimate: Estimate | None
     reason: str = ""
     rungs: tuple[tuple[int, float], ...] = ()
+    features: tuple[tuple[str, float], ...] = ()
+    predicted: float | None = None
 
     def module(self) -> Module:
         """The candidate as a fresh `torch.nn.Module`, its parameters at their start values."""
@@ -78,6 +83,8 @@ class TrialResult:
             "estimate": None if self.estimate is None else asdict(self.estimate),
             "reason": self.reason,
             "rungs": [list(rung) for rung in self.rungs],
+            "features": dict(self.features),
+            "predicted": self.predicted,
         }
 
 

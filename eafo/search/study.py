@@ -127,7 +127,9 @@ def _study(database: optuna.storages.RDBStorage, plan: Plan) -> optuna.Study:
             PLAN, json.dumps(plan.to_dict())
         )  # Its driver was killed between the two steps above.
     stored = read_plan(study)
-    if differing := [k for k, v in plan.to_dict().items() if k != "trials" and v != stored.to_dict()[k]]:
+    asked, known = plan.to_dict(), stored.to_dict()
+    keys = dict.fromkeys((*asked, *known))
+    if differing := [k for k in keys if k != "trials" and asked.get(k) != known.get(k)]:
         raise InputError(
             f"the study '{plan.name}' was made for another plan, which differs in",
             ", ".join(differing),

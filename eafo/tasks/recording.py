@@ -13,9 +13,34 @@ from eafo.tasks.protocol import QUANTILES, Layer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "inputs_of"]
 
 _MOST = 2**20
+
+
+def inputs_of(model: nn.Module, run: Callable[[], object]) -> dict[str, Tensor]:
+    """What each activation of a network is given in a run: flat, in double precision, the first 2²⁰ values of the last call.
+
+    Args:
+        model: the network; its activations are the `eafo.nn.Module` in it.
+        run: runs it.
+    """
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            seen[name] = inputs[0].detach().flatten()[:_MOST].double()
+
+        return hook
+
+    found = {name: m for name, m in model.named_modules() if isinstance(m, Module)}
+    hooks = [m.register_forward_pre_hook(keep(name)) for name, m in found.items()]
+    try:
+        run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
 
 
 class Recorder:
@@ -26,6 +51,7 @@ class Recorder:
     """
 
     def __init__(self, model: nn.Module) -> None:
+        self._model = model
         self._modules = {name: m for name, m in model.named_modules() if isinstance(m, Module)}
         #: By layer: mean, deviation, then each learnable parameter, a value an epoch.
         self.curves: dict[str, dict[str, list[float]]] = {name: {} for name in self._modules}
@@ -34,21 +60,7 @@ class Recorder:
 
     def look(self, run: Callable[[], object]) -> None:
         """Run the network once, and note what its activations are given."""
-        seen: dict[str, Tensor] = {}
-
-        def keep(name: str) -> Callable[..., None]:
-            def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
-                seen[name] = inputs[0].detach().flatten()[:_MOST].double()
-
-            return hook
-
-        hooks = [m.register_forward_pre_hook(keep(name)) for name, m in self._modules.items()]
-        try:
-            run()
-        finally:
-            for hook in hooks:
-                hook.remove()
-        for name, values in seen.items():
+        for name, values in inputs_of(self._model, run).items():
             self._note(name, values)
 
     def _note(self, name: str, values: Tensor) -> None:

@@ -125,12 +125,21 @@ class LanguageModel:
             DivergedError: the loss left the finite numbers.
         """
         check_run(seed, epochs)
-        _check_setting(setting)
         from eafo.tasks.train import train  # noqa: PLC0415 - torch is loaded only where a training runs
 
         return train(
-            problem(self.gated), activation, RECIPE, seed=seed, epochs=epochs, share=0.0, setting=setting
+            self.problem(setting), activation, RECIPE, seed=seed, epochs=epochs, share=0.0, setting=setting
         )
+
+    def problem(self, setting: Setting | None = None) -> NextByte:
+        """What is trained.
+
+        Raises:
+            InputError: a number of examples, of which a text has none.
+            DataError: the text is too short.
+        """
+        _check_setting(setting)
+        return problem(self.gated)
 
     def run_stacked(
         self, activation: Activation, seeds: Sequence[int], epochs: int, setting: Setting

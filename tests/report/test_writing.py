@@ -249,7 +249,27 @@ def test_a_ladder_is_told_by_how_well_its_rungs_order(tmp_path):
         for i in range(6)
     )  # fmt: skip
     text = report.write(Study("l", Plan.from_dict(plan), trials), tmp_path).read_text()
-    assert "What short trainings tell" in text
+    assert "What is known early" in text
     assert re.search(r"<th scope=\"row\">5</th>\s*<td class=\"number\">\+1.00</td>", text)
     few = report.write(Study("l", Plan.from_dict(plan), trials[:3]), tmp_path / "few").read_text()
-    assert "What short trainings tell" not in few
+    assert "What is known early" not in few
+
+
+def test_a_search_of_formulas_names_them_and_derives_nothing(tmp_path):
+    plan = {
+        "name": "f",
+        "task": "mnist1d",
+        "epochs": 5,
+        "trials": 2,
+        "seeds": 2,
+        "space": {"grammar": {"depth": 1}},
+    }
+    outcomes = tuple(Outcome(seed, 80.0 + seed) for seed in (0, 1))
+    trials = (
+        TrialResult(0, "complete", "formula", "", get("sin(x)*tanh(x)"), (), outcomes, Estimate.of([80.0, 81.0])),
+        TrialResult(1, "pruned", "formula", "", None, (), (), None, "left out: it is constant"),
+    )  # fmt: skip
+    text = report.write(Study("f", Plan.from_dict(plan), trials), tmp_path).read_text()
+    assert "The best is trial 0, sin(x)*tanh(x), with" in text
+    assert "1: formula" in text
+    assert "becomes" not in text

@@ -40,6 +40,15 @@ class Toy:
         pass
 
 
+class WithProblem(Toy):
+    """Has features: those of a small network that is never trained."""
+
+    def problem(self, setting):
+        from eafo import tasks
+
+        return tasks.get("mnist1d-mlp").problem(tasks.Setting(examples=200))
+
+
 class Diverging(Toy):
     def before(self, value, seed):
         if value > 0 and seed == 1:

@@ -62,7 +62,7 @@ def test_a_plan_survives_its_own_form() -> None:
     ("path", "value", "message"),
     [
         ("triels", 4, "the keys of a plan are: name, task, epochs, trials, seeds, space, first_seed, sampler, pruner, "
-         "setting, ladder, budget, but got 'triels'; did you mean 'trials'?"),
+         "setting, ladder, surrogate, budget, but got 'triels'; did you mean 'trials'?"),
         ("space/base", ["relu"], "the keys of [space] are: bases, laws, parameters, grammar, filters, but got 'base'; did you mean 'bases'?"),
         ("space/parameters/t/hihg", 1, "the keys of [space.parameters.t] are: low, high, log, learnable, but got 'hihg'"),
         ("setting", {"devise": "cpu"}, "the keys of [setting] are: device, precision, compiled, examples, record, stacked, checkpoints, "
