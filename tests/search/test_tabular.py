@@ -27,7 +27,8 @@ def table(script) -> object:
 
 
 def test_a_shorter_training_is_the_start_of_a_longer_one(script) -> None:
-    whole, short = (tasks.run(tasks.get("mnist1d"), eafo.get("gelu"), 3, epochs) for epochs in (5, 2))
+    task, gelu = tasks.get("mnist1d"), eafo.get("gelu")
+    whole, short = (tasks.run(task, gelu, 3, epochs, tasks.Setting()) for epochs in (5, 2))
     assert script.score(whole.curve, 2) == pytest.approx(short.score)
     assert script.score(whole.curve, 5) == pytest.approx(whole.score)
 
