@@ -21,7 +21,7 @@ help:
 .venv.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[cuda,frame,images,transformers]" --group dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[cuda,frame,images,postgres,ray,transformers]" --group dev
 	@touch .venv.stamp
 
 demo: .venv.stamp

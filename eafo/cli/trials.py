@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
 from eafo import tasks
-from eafo.cli.options import Json, Workers
+from eafo.cli.options import Executor, Gpus, Json, Workers
 from eafo.cli.output import heading, interruptible, make_directory, note, say, say_json, table
 from eafo.errors import InputError
 from eafo.tasks import Setting
@@ -21,6 +21,16 @@ __all__ = ["compare", "report", "search", "show_comparison", "show_confirmation"
 
 _STUDIES = Path("studies")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class _Place(TypedDict):
+    """Where trainings run."""
+
+    workers: int | None
+    executor: str
+    gpus: float
+
+
 Storage = Annotated[
     str | None,
     typer.Option("--storage", show_default="sqlite:///studies/NAME.db", help="An Optuna storage URL."),
@@ -56,34 +66,37 @@ def search(  # noqa: PLR0917 - each is an option of the command
         ),
     ] = None,
     workers: Workers = None,
+    executor: Executor = "local",
+    gpus: Gpus = 0.0,
     as_json: Json = False,
 ) -> None:
     """Search bases, input laws and parameters for the best activation; the same command resumes."""
     from eafo import search as searches  # noqa: PLC0415 - loads Optuna
     from eafo.search.progress import RichProgress  # noqa: PLC0415
 
+    place: _Place = {"workers": workers, "executor": executor, "gpus": gpus}
     if null is not None:
         if confirm is not None:
             raise InputError("--null and --confirm exclude each other", "both")
-        show_null(searches.Plan.from_toml(plan), null, workers, as_json)
+        show_null(searches.Plan.from_toml(plan), null, place, as_json)
         return
     with interruptible("what was finished is kept, and the same command goes on from there"):
         study = searches.run(
-            plan, trials=trials, storage=storage, workers=workers, batch=batch, progress=RichProgress()
+            plan, trials=trials, storage=storage, batch=batch, progress=RichProgress(), **place
         )
     if not as_json:
         show_study(study)
     document = study.to_dict()
     if confirm is not None:
         with interruptible("the study is kept; a confirmation starts again"):
-            document["confirmation"] = _confirmed(study, confirm, workers, as_json).to_dict()
+            document["confirmation"] = _confirmed(study, confirm, place, as_json).to_dict()
     if as_json:
         say_json(document)
     else:
         note(f"`eafo report {study.name}` writes a page")
 
 
-def _confirmed(study: Study, seeds: int, workers: int | None, as_json: bool) -> Confirmation:
+def _confirmed(study: Study, seeds: int, place: _Place, as_json: bool) -> Confirmation:
     """The best three of a study against the baselines that are not among them."""
     from eafo import search as searches  # noqa: PLC0415 - loads Optuna
     from eafo.catalog import get  # noqa: PLC0415 - loads SymPy
@@ -102,9 +115,9 @@ def _confirmed(study: Study, seeds: int, workers: int | None, as_json: bool) -> 
         baselines=baselines,
         seeds=seeds,
         epochs=study.plan.epochs,
-        workers=workers,
         setting=study.plan.setting,
         progress=RichProgress(),
+        **place,
     )
     found.comparison.save(path)
     if not as_json:
@@ -135,7 +148,7 @@ def show_confirmation(confirmation: Confirmation) -> None:
     table(("candidate", "decision", "p", "seeds", *held), body, numbers=("p", "seeds", *held))
 
 
-def show_null(plan: Plan, studies: int, workers: int | None, as_json: bool) -> None:
+def show_null(plan: Plan, studies: int, place: _Place, as_json: bool) -> None:
     """Run the null test of a plan, trained and resampled, and print what came of it."""
     from eafo import search as searches  # noqa: PLC0415 - loads Optuna
     from eafo.search.progress import RichProgress  # noqa: PLC0415
@@ -148,9 +161,9 @@ def show_null(plan: Plan, studies: int, workers: int | None, as_json: bool) -> N
             design,
             studies=studies,
             epochs=plan.epochs,
-            workers=workers,
             setting=plan.setting,
             progress=RichProgress(),
+            **place,
         )
     resampled = searches.null_resampled(scores, design)
     if as_json:
@@ -187,6 +200,8 @@ def compare(  # noqa: PLR0917 - each is an option of the command
         typer.Option("--checkpoints", metavar="DIR", help="Keep trainings there, and go on from there."),
     ] = None,
     workers: Workers = None,
+    executor: Executor = "local",
+    gpus: Gpus = 0.0,
     save: Annotated[
         str | None,
         typer.Option("--save", metavar="NAME", show_default="compare-TASK", help="studies/NAME.json."),
@@ -217,6 +232,8 @@ def compare(  # noqa: PLR0917 - each is an option of the command
             first_seed=first_seed,
             setting=setting,
             workers=workers,
+            executor=executor,
+            gpus=gpus,
             progress=RichProgress(),
         )
     comparison.save(path)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from eafo import catalog, tasks
 from eafo.errors import EafoError, InputError
 from eafo.search.executors import Executor, Job, Result
-from eafo.search.executors.local import LocalExecutor
+from eafo.search.executors.choice import make_executor
 from eafo.search.progress import Progress, SilentProgress
 from eafo.search.results import Arm, Comparison
 from eafo.tasks import Outcome
@@ -31,6 +31,8 @@ def compare(
     epochs: int | None = None,
     budget: str = "short",
     workers: int | None = None,
+    executor: str = "local",
+    gpus: float = 0.0,
     first_seed: int = 0,
     setting: tasks.Setting | None = None,
     progress: Progress | None = None,
@@ -47,6 +49,8 @@ def compare(
         epochs: the length of each training; where not given, the task's for this budget.
         budget: ``"tiny"``, ``"short"`` or ``"full"``.
         workers: how many worker processes; one for each processor where not given.
+        executor: ``"local"``, ``"ray"`` or the address of a Ray cluster; see `eafo.search.executors.choice.make_executor`.
+        gpus: GPUs of each training, which Ray shares out; a fraction lets trainings share one.
         first_seed: the first of the seeds.
         setting: on what trainings run, and what they keep; the default is one thread of the processor in float32.
         progress: told how far it is.
@@ -70,8 +74,8 @@ def compare(
         for first, *rest in stacks
         for i, a in enumerate(compared)
     ]
-    with LocalExecutor(workers) as executor:
-        results = run_jobs(jobs, executor, progress or SilentProgress(), [a.name for a in compared])
+    with make_executor(executor, workers, gpus) as at_work:
+        results = run_jobs(jobs, at_work, progress or SilentProgress(), [a.name for a in compared])
     arms = tuple(Arm.of(a, results[i]) for i, a in enumerate(compared))
     return Comparison(found.name if task in tasks.names() else task, length, chosen, arms, setting)
 

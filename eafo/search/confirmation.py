@@ -10,7 +10,7 @@ from eafo import tasks
 from eafo.errors import InputError
 from eafo.search.comparison import distinct, length_of, run_jobs
 from eafo.search.executors import Job
-from eafo.search.executors.local import LocalExecutor
+from eafo.search.executors.choice import make_executor
 from eafo.search.progress import Progress, SilentProgress
 from eafo.search.results import Arm, Comparison
 from eafo.search.testing import Difference, difference, holm, pairing_helps, spending
@@ -168,6 +168,8 @@ def confirm(
     level: float = 0.05,
     first_seed: int = _FIRST_SEED,
     workers: int | None = None,
+    executor: str = "local",
+    gpus: float = 0.0,
     setting: tasks.Setting | None = None,
     progress: Progress | None = None,
 ) -> Confirmation:
@@ -185,6 +187,8 @@ def confirm(
         level: the probability of naming a winner where there is none.
         first_seed: the first of the seeds: none that the search used.
         workers: how many worker processes; one for each processor where not given.
+        executor: ``"local"``, ``"ray"`` or the address of a Ray cluster; see `eafo.search.executors.choice.make_executor`.
+        gpus: GPUs of each training, which Ray shares out; a fraction lets trainings share one.
         setting: on what trainings run.
         progress: told how far it is.
 
@@ -203,14 +207,14 @@ def confirm(
     found.prepare()
     test = Sequential(len(chosen), [seeds * (k + 1) // _LOOKS for k in range(_LOOKS)], level)
     results: dict[int, dict[int, Any]] = {i: {} for i in range(len(arms))}
-    with LocalExecutor(workers) as executor:
+    with make_executor(executor, workers, gpus) as at_work:
         done = 0
         for count in test.looks:
             fresh = range(first_seed + done, first_seed + count)
             running = [*test.open, *range(len(chosen), len(arms))]
             jobs = [Job(i, arms[i], task, s, epochs, setting) for s in fresh for i in running]
             for owner, more in run_jobs(
-                jobs, executor, progress or SilentProgress(), [a.name for a in arms]
+                jobs, at_work, progress or SilentProgress(), [a.name for a in arms]
             ).items():
                 results[owner] |= more
             done = count

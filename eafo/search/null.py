@@ -15,7 +15,7 @@ from eafo.errors import InputError
 from eafo.search.comparison import length_of, run_jobs
 from eafo.search.confirmation import Sequential
 from eafo.search.executors import Job
-from eafo.search.executors.local import LocalExecutor
+from eafo.search.executors.choice import make_executor
 from eafo.search.progress import Progress, SilentProgress
 from eafo.tasks import Outcome
 
@@ -157,6 +157,8 @@ def null_trained(
     epochs: int | None = None,
     budget: str = "tiny",
     workers: int | None = None,
+    executor: str = "local",
+    gpus: float = 0.0,
     setting: tasks.Setting | None = None,
     progress: Progress | None = None,
 ) -> tuple[NullResult, list[float]]:
@@ -170,6 +172,8 @@ def null_trained(
         epochs: the length of each training; where not given, the task's for this budget.
         budget: ``"tiny"``, ``"short"`` or ``"full"``.
         workers: how many worker processes; one for each processor where not given.
+        executor: ``"local"``, ``"ray"`` or the address of a Ray cluster; see `eafo.search.executors.choice.make_executor`.
+        gpus: GPUs of each training, which Ray shares out; a fraction lets trainings share one.
         setting: on what trainings run; ``stacked`` seeds are trained together.
         progress: told how far it is.
 
@@ -186,14 +190,14 @@ def null_trained(
     found.prepare()
     scores: list[float] = []
     seeds = itertools.count(_FIRST_SEED)
-    with LocalExecutor(workers) as executor:
+    with make_executor(executor, workers, gpus) as at_work:
 
         def train(count: int) -> list[float]:
             fresh = list(itertools.islice(seeds, count))
             size = setting.stacked
             stacks = [fresh[k : k + size] for k in range(0, count, size)]
             jobs = [Job(0, act, task, first, epochs, setting, tuple(rest)) for first, *rest in stacks]
-            results = run_jobs(jobs, executor, SilentProgress(), [act.name])[0]
+            results = run_jobs(jobs, at_work, SilentProgress(), [act.name])[0]
             for result in results.values():
                 if not isinstance(result, Outcome):
                     raise InputError(f"a null test needs trainings that finish ({result})", act.name)

@@ -14,7 +14,7 @@ import optuna
 from eafo import tasks
 from eafo.errors import InputError
 from eafo.search.driver import Driver
-from eafo.search.executors.local import LocalExecutor
+from eafo.search.executors.choice import make_executor
 from eafo.search.plan import Plan, PrunerPlan, SamplerPlan
 from eafo.search.progress import Progress, SilentProgress
 from eafo.search.records import PLAN, read_plan, read_study
@@ -38,6 +38,8 @@ def run(
     trials: int | None = None,
     storage: str | Path | None = None,
     workers: int | None = None,
+    executor: str = "local",
+    gpus: float = 0.0,
     batch: int | None = None,
     progress: Progress | None = None,
     sampler: optuna.samplers.BaseSampler | None = None,
@@ -55,6 +57,8 @@ def run(
         trials: the total number of trials of the study, instead of the plan's.
         storage: a database URL as Optuna takes it, or the path of a SQLite file; ``./studies/NAME.db`` where not given.
         workers: how many worker processes; one for each processor where not given.
+        executor: ``"local"``, ``"ray"`` or the address of a Ray cluster; see `eafo.search.executors.choice.make_executor`.
+        gpus: GPUs of each training, which Ray shares out; a fraction lets trainings share one.
         batch: so many candidates are asked at once, and their results told in the order asked: the same plan and seeds then give
             the same study on any number of workers.
         progress: told how far it is.
@@ -77,8 +81,8 @@ def run(
         study = _study(database, wanted)
         study.sampler = sampler or make_sampler(wanted.sampler, len(study.get_trials(deepcopy=False)))
         study.pruner = pruner or make_pruner(wanted.pruner)
-        with LocalExecutor(workers) as executor:
-            Driver(study, wanted, possible, executor, progress or SilentProgress(), batch=batch).work()
+        with make_executor(executor, workers, gpus) as at_work:
+            Driver(study, wanted, possible, at_work, progress or SilentProgress(), batch=batch).work()
         return read_study(study)
 
 

@@ -1,16 +1,25 @@
-"""Small tasks of the tests' own: a score in microseconds, written down each time it is computed."""
+"""Small tasks of the tests' own: a score in microseconds, written down each time it is computed; and servers on loopback."""
 
 from __future__ import annotations
 
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 _MODULE = '''
-import os, signal, time
+import os, signal, socket
 from pathlib import Path
 from types import MappingProxyType
 
@@ -84,6 +93,17 @@ class KilledAlways(Toy):
     def before(self, value, seed):
         if value > 0:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Gated(Toy):
+    """Knocks at the test's gate before each training, and goes on when it is opened."""
+
+    def before(self, value, seed):
+        gate, life = os.environ.get("EAFO_TEST_GATE"), os.environ.get("EAFO_TEST_LIFE")
+        if gate:
+            with socket.create_connection(("127.0.0.1", int(gate)), timeout=120) as door:
+                door.sendall(f"{life} {os.getpid()} {value!r} {seed}\\n".encode())
+                door.recv(1)
 '''
 
 
@@ -131,3 +151,110 @@ class Counter:
 @pytest.fixture
 def counter() -> Counter:
     return Counter()
+
+
+class Postgres:
+    """A PostgreSQL server of the tests' own, on a free port of the loopback."""
+
+    def __init__(self, binaries: Path) -> None:
+        # Not below pytest's own folder, which only this user may enter: the server runs as no superuser.
+        self.folder = Path(tempfile.mkdtemp(prefix="eafo-postgres-"))
+        self._binaries = binaries
+        self._user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            self._user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+            shutil.chown(self.folder, "postgres", "postgres")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._numbers = itertools.count()
+        self._call("initdb", "-D", "data", "-U", "eafo", "-A", "trust", "-E", "UTF8", "--no-sync")
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait for its word that it is ready."""
+        options = ["-D", "data", "-p", str(self.port), "-k", str(self.folder), "-h", "127.0.0.1"]
+        self._process = subprocess.Popen(
+            [self._binaries / "postgres", *options],
+            cwd=self.folder,
+            env={**os.environ, "LC_ALL": "C"},
+            stderr=subprocess.PIPE,
+            text=True,
+            **self._user,
+        )
+        said = self._process.stderr
+        assert said is not None
+        lines = []
+        for line in said:
+            lines.append(line)
+            if "ready to accept connections" in line:
+                break
+        else:
+            pytest.fail("".join(lines))
+        self._listener = threading.Thread(target=lambda: [None for _ in said], daemon=True)
+        self._listener.start()
+
+    def kill(self) -> None:
+        """SIGKILL, to the server and to each of its processes."""
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        self._process.kill()
+        for child in children:
+            try:
+                os.kill(int(child), signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self._ended()
+
+    def stop(self) -> None:
+        """End it, and remove its files."""
+        self._process.send_signal(signal.SIGINT)
+        self._ended()
+        shutil.rmtree(self.folder)
+
+    def _ended(self) -> None:
+        self._process.wait()
+        # Its standard error ends with the last of its processes.
+        self._listener.join()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+
+    def database(self) -> str:
+        """The URL of a new database."""
+        name = f"studies_{next(self._numbers)}"
+        self._call("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "eafo", name)
+        return f"postgresql://eafo@127.0.0.1:{self.port}/{name}"
+
+    def _call(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._binaries / program, *arguments],
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+            env={**os.environ, "LC_ALL": "C"},
+            **self._user,
+        )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    pytest.importorskip("psycopg", reason="needs the extra postgres")
+    found = shutil.which("initdb")
+    folders = [Path(found).resolve().parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not folders:
+        pytest.skip("needs a PostgreSQL server: Debian's package postgresql")
+    server = Postgres(folders[-1])
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """A Ray cluster of two nodes on this machine, a processor each."""
+    pytest.importorskip("ray", reason="needs the extra ray")
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        made.add_node(num_cpus=1)
+        yield made
+        made.shutdown()

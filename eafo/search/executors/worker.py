@@ -15,7 +15,7 @@ from eafo.search.executors.messages import READY, decode_job, encode_result
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["main"]
+__all__ = ["answer", "main"]
 
 
 def _read(source: TextIO, jobs: queue.SimpleQueue[str]) -> None:
@@ -25,7 +25,8 @@ def _read(source: TextIO, jobs: queue.SimpleQueue[str]) -> None:
     os._exit(0)
 
 
-def _answer(line: str) -> str:
+def answer(line: str) -> str:
+    """Do a job, and say what became of it; both as one line of `messages`."""
     job = decode_job(line)
     seeds = (job.seed, *job.further)
     try:
@@ -48,7 +49,7 @@ def main() -> None:
     threading.Thread(target=_read, args=(sys.stdin, jobs), daemon=True).start()
     print(READY, file=answers, flush=True)
     while True:
-        print(_answer(jobs.get()), file=answers, flush=True)
+        print(answer(jobs.get()), file=answers, flush=True)
 
 
 if __name__ == "__main__":
