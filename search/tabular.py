@@ -37,7 +37,7 @@ from eafo.search.driver import Driver
 from eafo.search.executors import Job, Result
 from eafo.search.executors.local import LocalExecutor
 from eafo.search.filters import fingerprint
-from eafo.search.plan import PrunerPlan, SamplerPlan
+from eafo.search.parts import PrunerPlan, SamplerPlan
 from eafo.search.progress import SilentProgress
 from eafo.search.space import candidates
 from eafo.search.study import make_pruner, make_sampler

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from eafo import derivation as derivations_room
 from eafo.derivation import Derivation
 from eafo.errors import InputError
 from eafo.report import result_figures
@@ -28,6 +27,7 @@ from eafo.report.results import (
 )
 from eafo.report.rows import Row, candidate, counted, leading, of_comparison, of_study, score_label
 from eafo.search import Comparison, Study
+from eafo.search.space import derived
 
 __all__ = ["write"]
 
@@ -172,7 +172,7 @@ def _best_derivation(study: Study) -> tuple[Derivation, ...]:
     """The best candidate's base × law, derived anew; nothing where it is a base as it stands, or a composed formula."""
     if not any(t.state == "complete" for t in study.trials) or study.best.law in ("", "none"):
         return ()
-    return (derivations_room.derive(study.best.base, study.best.law),)
+    return (derived(study.best.base, study.best.law),)
 
 
 def _derivation_sections(derivations: Sequence[Derivation]) -> list[Section]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -16,141 +15,12 @@ from eafo import tasks
 from eafo.errors import InputError
 from eafo.search.filters import Filters
 from eafo.search.grammar import Grammar
+from eafo.search.parts import PrunerPlan, Range, SamplerPlan, Space, SurrogatePlan, check_count
 from eafo.tasks import Setting
 
-__all__ = ["Plan", "PrunerPlan", "Range", "SamplerPlan", "Space", "SurrogatePlan"]
+__all__ = ["Plan"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_SAMPLERS = ("tpe", "random", "evolution")
-_PRUNERS = ("median", "halving", "none")
-_MOST = 1_000_000
-
-
-@dataclass(frozen=True)
-class Range:
-    """The values searched for one parameter.
-
-    Args:
-        name: the parameter, ``"epsilon"``, in every candidate that has it; or ``"srelu.t"``, in that base alone.
-        low: lower end.
-        high: upper end, above `low`.
-        log: whether values are drawn evenly in their logarithm; `low` is then positive.
-        learnable: whether training moves the parameter on from the searched value; None keeps what the activation says.
-    """
-
-    name: str
-    low: float
-    high: float
-    log: bool = False
-    learnable: bool | None = None
-
-    def __post_init__(self) -> None:
-        for end in ("low", "high"):
-            value = getattr(self, end)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise InputError(f"{end} of {self.name} must be a finite number", value)
-            object.__setattr__(self, end, float(value))
-        if not math.isfinite(self.high - self.low):
-            raise InputError(
-                f"the range of {self.name} must have a finite width",
-                f"low = {self.low:g}, high = {self.high:g}",
-            )
-        if not self.low < self.high:
-            raise InputError(
-                f"low of {self.name} must be below its high", f"low = {self.low:g}, high = {self.high:g}"
-            )
-        if not isinstance(self.log, bool):
-            raise InputError(f"log of {self.name} must be true or false", self.log)
-        if self.log and self.low <= 0:
-            raise InputError(f"low of {self.name} must be positive where log is true", self.low)
-        if self.learnable not in (True, False, None):
-            raise InputError(f"learnable of {self.name} must be true or false", self.learnable)
-
-
-@dataclass(frozen=True)
-class Space:
-    """What is searched: bases × laws × parameter ranges, and formulas of a grammar.
-
-    Args:
-        bases: activations, as `eafo.get` reads them; none only where there is a grammar.
-        laws: input laws whose correction is added to the base, as `eafo.laws.get` reads them; ``"none"``: no correction.
-        parameters: the ranges.
-        grammar: what formulas are made of, one more base; None for none.
-        filters: what a candidate must be before it is trained; None for nothing, where there is no grammar.
-    """
-
-    bases: tuple[str, ...] = ()
-    laws: tuple[str, ...] = ("none",)
-    parameters: tuple[Range, ...] = ()
-    grammar: Grammar | None = None
-    filters: Filters | None = None
-
-    def __post_init__(self) -> None:
-        for key in ("bases", "laws"):
-            values = getattr(self, key)
-            none = not values and not (key == "bases" and self.grammar)
-            if none or not all(isinstance(v, str) and v for v in values):
-                raise InputError(f"{key} must be a list of texts, one at least", list(values))
-            if len(set(values)) != len(values):
-                raise InputError(f"{key} must be given once each", ", ".join(values))
-        if self.grammar is not None and self.filters is None:
-            object.__setattr__(self, "filters", Filters())
-
-
-@dataclass(frozen=True)
-class SamplerPlan:
-    """Who proposes candidates: ``"tpe"``, ``"evolution"`` (crossing and mutating the best) or ``"random"``, with a seed."""
-
-    name: str = "tpe"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.name not in _SAMPLERS:
-            raise InputError(f"the sampler must be one of {', '.join(_SAMPLERS)}", self.name)
-        _check_count("the sampler's seed", self.seed, 0)
-
-
-@dataclass(frozen=True)
-class PrunerPlan:
-    """When a candidate is given up before its last seed.
-
-    Args:
-        name: ``"median"``: when the best of its means so far is below the median of the others' means at as many seeds
-            (Optuna's rule); ``"halving"``: when it is not among the best of its rung, one in `factor` (asynchronous successive
-            halving, Li et al., 2020); or ``"none"``.
-        startup: how many trials are left alone at first; for the median.
-        warmup: how many seeds of each trial are left alone; for the median.
-        factor: of halving, from 2.
-    """
-
-    name: str = "median"
-    startup: int = 5
-    warmup: int = 1
-    factor: int = 3
-
-    def __post_init__(self) -> None:
-        if self.name not in _PRUNERS:
-            raise InputError(f"the pruner must be one of {', '.join(_PRUNERS)}", self.name)
-        _check_count("the pruner's startup", self.startup, 0)
-        _check_count("the pruner's warmup", self.warmup, 0)
-        _check_count("the pruner's factor", self.factor, 2)
-
-
-@dataclass(frozen=True)
-class SurrogatePlan:
-    """Whether candidates are measured before any training, and which of them are then trained.
-
-    Args:
-        pool: so many candidates are asked at a time, and the one that the surrogate predicts best is trained; 1: all are.
-        startup: how many candidates must have been trained before the surrogate may be trusted.
-    """
-
-    pool: int = 4
-    startup: int = 10
-
-    def __post_init__(self) -> None:
-        _check_count("the surrogate's pool", self.pool, 1)
-        _check_count("the surrogate's startup", self.startup, 4)
 
 
 @dataclass(frozen=True)
@@ -192,12 +62,12 @@ class Plan:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise InputError("a plan's name must be letters, digits, _ . - (at most 64)", self.name)
         tasks.check(tasks.get(self.task), self.setting)
-        _check_count("epochs", self.epochs, 1)
-        _check_count("trials", self.trials, 1)
-        _check_count("seeds", self.seeds, 1)
-        _check_count("first_seed", self.first_seed, 0)
+        check_count("epochs", self.epochs, 1)
+        check_count("trials", self.trials, 1)
+        check_count("seeds", self.seeds, 1)
+        check_count("first_seed", self.first_seed, 0)
         for epochs in self.ladder:
-            _check_count("the epochs of a ladder", epochs, 1)
+            check_count("the epochs of a ladder", epochs, 1)
         if any(a >= b for a, b in itertools.pairwise((*self.ladder, self.epochs))):
             raise InputError(
                 "the epochs of a ladder must rise, to below those of a training", list(self.ladder)
@@ -239,6 +109,8 @@ class Plan:
         space: dict[str, Any] = {
             "bases": list(self.space.bases),
             "laws": list(self.space.laws),
+            "scale_free": list(self.space.scale_free),
+            "orders": list(self.space.orders),
             "parameters": ranges,
         }
         if self.space.grammar is not None:
@@ -290,11 +162,6 @@ class Plan:
             raise type(error)(f"{source}: {error.rule}", **value, remedy=error.remedy) from error
 
 
-def _check_count(what: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MOST:
-        raise InputError(f"{what} must be a whole number from {least} to {_MOST}", value)
-
-
 def _plan(values: Mapping[str, Any]) -> Plan:
     known = [f.name for f in fields(Plan)]
     given = _table(values, "a plan", [*known, "budget"], ("name", "task", "trials", "seeds", "space"))
@@ -320,10 +187,15 @@ def _space(values: Any) -> Space:
     required = () if isinstance(values, Mapping) and "grammar" in values else ("bases",)
     given = _table(values, "[space]", [f.name for f in fields(Space)], required)
     keys = [f.name for f in fields(Range) if f.name != "name"]
-    for key in ("bases", "laws"):
+    for key, what in (
+        ("bases", "texts, one at least"),
+        ("laws", "texts, one at least"),
+        ("scale_free", "false, true or both"),
+        ("orders", "odd numbers"),
+    ):
         if key in given:
             if not isinstance(given[key], list | tuple):
-                raise InputError(f"{key} must be a list of texts, one at least", given[key])
+                raise InputError(f"{key} must be a list of {what}", given[key])
             given[key] = tuple(given[key])
     if "grammar" in given:
         table = _table(given["grammar"], "[space.grammar]", [f.name for f in fields(Grammar)])

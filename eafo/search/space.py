@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from eafo.activation import Activation
-    from eafo.search.plan import Range, Space
+    from eafo.derivation import Derivation
+    from eafo.search.parts import Range, Space
 
-__all__ = ["NO_LAW", "Candidate", "candidates"]
+__all__ = ["NO_LAW", "Candidate", "candidates", "derived"]
 
 #: In place of a law: the base itself, without a correction.
 NO_LAW = "none"
@@ -30,7 +33,7 @@ class Candidate:
 
     Args:
         base: the base as the plan writes it.
-        law: the law as the plan writes it, or ``"none"``.
+        law: the law as the plan writes it, or ``"none"``; behind it, where it is not by default, how the correction is made.
         activation: the base with the law's correction.
         ranges: the parameters searched in it, as (parameter, range).
     """
@@ -54,7 +57,7 @@ class Candidate:
 
 
 def candidates(space: Space) -> tuple[Candidate, ...]:
-    """All bases × laws of a space, in the order of the plan.
+    """All bases × laws × corrections of a space, in the order of the plan.
 
     Raises:
         InputError: an unknown base or law; a range for a parameter that no candidate has, or outside its domain.
@@ -63,7 +66,10 @@ def candidates(space: Space) -> tuple[Candidate, ...]:
     for law in space.laws:
         if law != NO_LAW:
             laws.get(law)
-    found = tuple(_candidate(base, law, space.parameters) for base in space.bases for law in space.laws)
+    ways = itertools.product(space.laws, space.scale_free, space.orders or (None,))
+    # A base alone is one, however corrections are made.
+    labels = dict.fromkeys(itertools.starmap(_label, ways))
+    found = tuple(_candidate(base, label, space.parameters) for base in space.bases for label in labels)
     used = {r.name for candidate in found for _, r in candidate.ranges}
     for r in space.parameters:
         if r.name in _RESERVED:
@@ -82,21 +88,45 @@ def _unknown_parameter(name: str, found: tuple[Candidate, ...]) -> InputError:
     )
 
 
+_LABEL = re.compile(r"(?P<law>.*?)(?P<free>, scale-free)?(?:, order (?P<order>\d+))?")
+
+
+def _label(law: str, scale_free: bool, order: int | None) -> str:
+    return law if law == NO_LAW else law + ", scale-free" * scale_free + (f", order {order}" if order else "")
+
+
+def derived(base: str, label: str) -> Derivation:
+    """The derivation behind a candidate with a correction.
+
+    Args:
+        base: the candidate's base.
+        label: the candidate's law.
+
+    >>> str(derived("relu", "normal, scale-free").base)
+    'max(0, x)'
+    """
+    found = _LABEL.fullmatch(label)
+    assert found is not None  # noqa: S101 - the law alone takes any text
+    law, scale_free = found["law"], bool(found["free"])
+    if found["order"] is None:
+        return derive(base, law, scale_free=scale_free)
+    return derive(base, law, scale_free=scale_free, orders=tuple(range(1, int(found["order"]) + 1, 2)))
+
+
 @functools.lru_cache(maxsize=256)
-def _activation(base: str, law: str) -> Activation:
-    activation = catalog.get(base)
-    if law == NO_LAW:
-        return activation
+def _activation(base: str, label: str) -> Activation:
+    if label == NO_LAW:
+        return catalog.get(base)
     try:
-        return derive(activation, law).activation
+        return derived(base, label).activation
     except EafoError as error:
         raise RefusedError(
-            f"the base {base} and the law {law} must have a correction, but: {error}"
+            f"the base {base} and the law {label} must have a correction, but: {error}"
         ) from error
 
 
-def _candidate(base: str, law: str, ranges: tuple[Range, ...]) -> Candidate:
-    activation = _activation(base, law)
+def _candidate(base: str, label: str, ranges: tuple[Range, ...]) -> Candidate:
+    activation = _activation(base, label)
     by_parameter: dict[str, Range] = {}
     # The name that singles out this base comes last and so wins over the one that holds for all.
     for r in sorted(ranges, key=lambda r: r.name.startswith(f"{base}.")):
@@ -110,4 +140,4 @@ def _candidate(base: str, law: str, ranges: tuple[Range, ...]) -> Candidate:
                     f"{parameter} of {activation.name} must be searched within {domains[parameter]}", end
                 )
         by_parameter[parameter] = r
-    return Candidate(base, law, activation, tuple(by_parameter.items()))
+    return Candidate(base, label, activation, tuple(by_parameter.items()))

@@ -15,7 +15,8 @@ from eafo import tasks
 from eafo.errors import InputError
 from eafo.search.driver import Driver
 from eafo.search.executors.choice import make_executor
-from eafo.search.plan import Plan, PrunerPlan, SamplerPlan
+from eafo.search.parts import PrunerPlan, SamplerPlan
+from eafo.search.plan import Plan
 from eafo.search.progress import Progress, SilentProgress
 from eafo.search.records import PLAN, read_plan, read_study
 from eafo.search.space import candidates

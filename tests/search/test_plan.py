@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from eafo.derivation import derive
 from eafo.errors import InputError, RefusedError
 from eafo.report.provenance import plan_toml
 from eafo.search import Plan
-from eafo.search.plan import Range
+from eafo.search.parts import Range
 from eafo.search.space import candidates
 from eafo.tasks import Setting
 
@@ -63,7 +64,7 @@ def test_a_plan_survives_its_own_form() -> None:
     [
         ("triels", 4, "the keys of a plan are: name, task, epochs, trials, seeds, space, first_seed, sampler, pruner, "
          "setting, ladder, surrogate, budget, but got 'triels'; did you mean 'trials'?"),
-        ("space/base", ["relu"], "the keys of [space] are: bases, laws, parameters, grammar, filters, but got 'base'; did you mean 'bases'?"),
+        ("space/base", ["relu"], "the keys of [space] are: bases, laws, scale_free, orders, parameters, grammar, filters, but got 'base'; did you mean 'bases'?"),
         ("space/parameters/t/hihg", 1, "the keys of [space.parameters.t] are: low, high, log, learnable, but got 'hihg'"),
         ("setting", {"devise": "cpu"}, "the keys of [setting] are: device, precision, compiled, examples, record, stacked, checkpoints, "
          "but got 'devise'; did you mean 'device'?"),
@@ -85,6 +86,11 @@ def test_a_plan_survives_its_own_form() -> None:
         ("space", ["relu"], "[space] must be a table, but got ['relu']"),
         ("space/bases", [], "bases must be a list of texts, one at least, but got []"),
         ("space/bases", "relu", "bases must be a list of texts, one at least, but got 'relu'"),
+        ("space/scale_free", ["yes"], "scale_free must be a list of false, true or both, but got ['yes']"),
+        ("space/scale_free", True, "scale_free must be a list of false, true or both, but got True"),
+        ("space/orders", [2], "the orders of a correction must be odd, but got 2"),
+        ("space/orders", [3, 3], "the orders of a correction must be given once each, but got [3, 3]"),
+        ("space/orders", [0], "the orders of a correction must be a whole number from 1 to 1000000, but got 0"),
         ("space/laws", [1], "laws must be a list of texts, one at least, but got [1]"),
         ("space/bases", ["relu", "relu"], "bases must be given once each, but got 'relu, relu'"),
         ("space/parameters/t/low", 5, "low of t must be below its high, but got 'low = 5, high = 4'"),
@@ -168,6 +174,31 @@ def test_candidates_are_bases_times_laws() -> None:
     assert found[0].ranges == ()
     assert [name for name, _ in found[1].ranges] == ["epsilon"]
     assert str(found[1].activation) == "epsilon*x*exp(-x**2/2) + max(0, x)"
+
+
+def test_corrections_are_made_in_every_way_asked_for() -> None:
+    space = Plan.from_dict(changed("space", {
+        "bases": ["relu"], "laws": ["none", "normal", "laplace"], "scale_free": [False, True], "orders": [3, 5],
+    })).space  # fmt: skip
+    found = {c.law: c.activation for c in candidates(space)}
+    assert list(found) == [
+        "none",
+        *(
+            f"normal{way}"
+            for way in (", order 3", ", order 5", ", scale-free, order 3", ", scale-free, order 5")
+        ),
+        *(
+            f"laplace{way}"
+            for way in (", order 3", ", order 5", ", scale-free, order 3", ", scale-free, order 5")
+        ),
+    ]
+    # The closed form has no order; a projection has.
+    assert found["normal, order 3"].expression == found["normal, order 5"].expression
+    assert found["laplace, order 3"].expression != found["laplace, order 5"].expression
+    assert found["normal, scale-free, order 3"].expression != found["normal, order 3"].expression
+    right = derive("relu", "laplace", scale_free=True, orders=(1, 3)).activation
+    assert found["laplace, scale-free, order 3"].expression == right.expression
+    assert Plan.from_dict(changed("space", {"bases": ["relu"]})).space.scale_free == (False,)
 
 
 def test_values_become_defaults_and_learnable_follows_the_plan() -> None:
