@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -47,9 +48,11 @@ def main() -> None:
     os.dup2(2, 1)
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin, jobs), daemon=True).start()
-    print(READY, file=answers, flush=True)
-    while True:
-        print(answer(jobs.get()), file=answers, flush=True)
+    with contextlib.suppress(BrokenPipeError):  # The driver was killed while the last job ran.
+        print(READY, file=answers, flush=True)
+        while True:
+            print(answer(jobs.get()), file=answers, flush=True)
+    os._exit(0)
 
 
 if __name__ == "__main__":
