@@ -273,13 +273,17 @@ def report(
         Path | None, typer.Option("--output", "-o", show_default="reports/NAME", help="The page's folder.")
     ] = None,
     storage: Storage = None,
+    cost: Annotated[
+        bool, typer.Option("--cost", help="Measure the kernels: score against time, the Pareto front.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write a study or a comparison as one self-contained page, with its figures."""
     from eafo import report as reports  # noqa: PLC0415 - loads matplotlib
 
     result = _load(name, storage)
-    page = reports.write(result, Path("reports") / Path(name).stem if output is None else output)
+    folder = Path("reports") / Path(name).stem if output is None else output
+    page = reports.write(result, folder, cost=cost)
     if as_json:
         say_json({"page": str(page), "figures": sorted(str(p) for p in page.parent.glob("*.png"))})
     else:

@@ -13,6 +13,7 @@ from eafo.derivation import Derivation
 from eafo.errors import InputError
 from eafo.report import result_figures
 from eafo.report.album import Album
+from eafo.report.cost import cost_section
 from eafo.report.evidence import evidence_section
 from eafo.report.layers import layers_section
 from eafo.report.page import Page, Section, render
@@ -40,6 +41,8 @@ def write(
     directory: str | Path,
     derivations: Sequence[Derivation] = (),
     comparison: Comparison | None = None,
+    *,
+    cost: bool = False,
 ) -> Path:
     """Write a result as one self-contained HTML page, with its figures as PNG and its numbers as JSON beside it.
 
@@ -48,18 +51,20 @@ def write(
         directory: the folder; made where it is missing. Files of the same names are replaced.
         derivations: shown step by step below the results; on a study's page that of its best candidate comes last.
         comparison: shown on a study's page below the search, for example its best candidates with fresh seeds.
+        cost: measure the kernels here and now (the best eight of a study), for the Pareto front of score and time.
 
     Returns:
         The path of the page, ``index.html``.
 
     Raises:
         InputError: the folder cannot be written.
+        BuildError: kernels are to be measured and cannot be compiled here.
     """
     album = Album()
     if isinstance(result, Study):
-        made = _study_page(result, album, derivations, comparison)
+        made = _study_page(result, album, derivations, comparison, cost)
     else:
-        made = _comparison_page(result, album, derivations)
+        made = _comparison_page(result, album, derivations, cost)
     files = {**album.files, "result.json": _numbers(result), "index.html": render(made).encode()}
     if comparison is not None:
         files["comparison.json"] = _numbers(comparison)
@@ -70,11 +75,14 @@ def _numbers(result: Study | Comparison) -> bytes:
     return (json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _comparison_page(comparison: Comparison, album: Album, derivations: Sequence[Derivation]) -> Page:
+def _comparison_page(
+    comparison: Comparison, album: Album, derivations: Sequence[Derivation], cost: bool
+) -> Page:
     rows = of_comparison(comparison)
     sections = [
         _comparison_section(comparison, album, "Results"),
         contrasts_section(comparison),
+        cost_section(album, rows, score_label(comparison.task), comparison.task) if cost else None,
         metrics_section(rows),
         learned_section(rows),
         layers_section(album, rows[:_MOST_DRAWN]),
@@ -95,7 +103,7 @@ def _comparison_section(
 
 
 def _study_page(
-    study: Study, album: Album, derivations: Sequence[Derivation], comparison: Comparison | None
+    study: Study, album: Album, derivations: Sequence[Derivation], comparison: Comparison | None, cost: bool
 ) -> Page:
     rows = of_study(study)
     top = leading(rows, _MOST_DRAWN)
@@ -104,6 +112,7 @@ def _study_page(
         results_section(album, Part("Results", "trial", score), rows, top),
         _history_section(study, album, score),
         evidence_section(study),
+        cost_section(album, top, score, study.plan.task) if cost else None,
     ]
     if comparison is not None:
         lead = _leader(of_comparison(comparison))

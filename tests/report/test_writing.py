@@ -273,3 +273,17 @@ def test_a_search_of_formulas_names_them_and_derives_nothing(tmp_path):
     assert "The best is trial 0, sin(x)*tanh(x), with" in text
     assert "1: formula" in text
     assert "becomes" not in text
+
+
+@pytest.mark.parametrize("kind", ["comparison", "study"])
+def test_the_cost_is_shown_where_it_is_asked_for(kind, tmp_path, request) -> None:
+    result = request.getfixturevalue(kind)
+    page = report.write(result, tmp_path, cost=True)
+    assert (tmp_path / "cost.png").is_file()
+    text = page.read_text(encoding="utf-8")
+    section = text[text.index('id="cost"') :]
+    assert "Cost beside" in section
+    assert "times a copy" in section
+    assert "in equal time" in section
+    assert section.count(">yes<") >= 1
+    assert 'id="cost"' not in report.write(result, tmp_path).read_text(encoding="utf-8")

@@ -1,0 +1,132 @@
+"""What activations cost beside what they score: measured kernels, the Pareto front, and the score in equal time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eafo.errors import InputError
+from eafo.search.statistics import Estimate
+
+if TYPE_CHECKING:
+    from eafo.activation import Activation
+    from eafo.tasks import Outcome
+
+__all__ = ["Cost", "EqualTime", "equal_time", "front", "kernel_costs"]
+
+_ELEMENTS, _ROUNDS = 2**18, 9
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a call of a kernel takes, forward and backward.
+
+    Args:
+        nanoseconds: of an element, the median.
+        of_copy: in multiples of a plain copy of as many bytes (x, y, then x, the gradient and dx), timed in turns with it: what else the
+            machine does meets both.
+        kept_bytes: of an element, what autograd keeps for backward.
+    """
+
+    nanoseconds: float
+    of_copy: float
+    kept_bytes: float
+
+
+def kernel_costs(activations: Sequence[Activation], device: str = "cpu") -> list[Cost]:
+    """Measure the kernels of some activations: float32, 2¹⁸ elements, one thread, medians over nine rounds (`eafo.kernels.bench`).
+
+    Learnable parameters get their gradients too. Compiling takes a second or two an activation the first time.
+
+    Args:
+        activations: what is measured.
+        device: ``"cpu"`` or ``"cuda"``.
+
+    Raises:
+        InputError: there is no such device here.
+        BuildError: a kernel cannot be compiled.
+    """
+    from eafo.kernels.bench import bench  # noqa: PLC0415 - loads torch
+
+    measured = bench(
+        activations,
+        sizes=[_ELEMENTS],
+        dtypes=["float32"],
+        passes=["forward+backward"],
+        variants=["eafo"],
+        device=device,
+        rounds=_ROUNDS,
+    )
+    own = [m for m in measured if m.variant == "eafo"]
+    if len(own) != len(activations):
+        raise InputError("every kernel must run to be measured", f"{len(own)} of {len(activations)}")
+    return [Cost(1e9 * m.seconds / m.elements, 1 / m.share_of_copy, m.kept_bytes / m.elements) for m in own]
+
+
+def front(scores: Sequence[float], costs: Sequence[float]) -> tuple[bool, ...]:
+    """Which points no other one dominates: as high a score at as low a cost, and better in one of them.
+
+    Args:
+        scores: higher is better.
+        costs: lower is better.
+
+    >>> front([90.0, 92.0, 91.0], [1.0, 2.0, 3.0])
+    (True, True, False)
+    """
+    points = list(zip(scores, costs, strict=True))
+    return tuple(
+        not any(s >= score and c <= cost and (s, c) != (score, cost) for s, c in points)
+        for score, cost in points
+    )
+
+
+@dataclass(frozen=True)
+class EqualTime:
+    """The score of an arm when the quickest one has finished.
+
+    Args:
+        step: milliseconds of a step of training, the median over the seeds.
+        epochs: how many epochs fit into the time in which the quickest arm trains all of its own.
+        estimate: the score after so many; None where not even one fits.
+    """
+
+    step: float
+    epochs: int
+    estimate: Estimate | None
+
+
+def equal_time(arms: Sequence[Sequence[Outcome]], share: float = 0.0) -> list[EqualTime] | None:
+    """Read every arm's curve at the time in which the quickest arm has finished.
+
+    The time of a step is that of the trainings themselves, the median over an arm's seeds; what else the machine did meanwhile is in it.
+    So an activation that is better step by step and slower second by second is seen as such.
+
+    Args:
+        arms: the finished trainings of each arm, of equal length, each with its curve.
+        share: the score is the mean over the last ⌈share · epochs⌉ epochs of those that fit, at least the last.
+
+    Returns:
+        One an arm; None where there are fewer than two arms, or curves or times are missing.
+    """
+    outcomes = [o for arm in arms for o in arm]
+    lengths = {len(o.curve) for o in outcomes}
+    if (
+        len(arms) < 2
+        or not all(arms)
+        or len(lengths) != 1
+        or not all(o.curve and o.steps and o.seconds for o in outcomes)
+    ):
+        return None
+    steps = [float(np.median([o.seconds / o.steps for o in arm])) for arm in arms]
+    (epochs,) = lengths
+    found = []
+    for arm, step in zip(arms, steps, strict=True):
+        # An arm a hair slower than the quickest has its last epoch within the rounding of a clock.
+        fit = int(epochs * min(steps) / step + 1e-9)
+        last = max(1, int(np.ceil(share * fit - 1e-9)))
+        scores = [float(np.mean(o.curve[fit - last : fit])) for o in arm] if fit else []
+        found.append(EqualTime(1e3 * step, fit, Estimate.of(scores) if scores else None))
+    return found
