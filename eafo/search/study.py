@@ -70,6 +70,8 @@ def run(
         InputError: the plan is wrong; another plan or another driver has this name; the storage cannot be used.
         RefusedError: a base × law of the plan has no correction.
         DataError: the task's data are missing or damaged.
+        MissingDependencyError: Ray or the database's driver is not installed.
+        EafoError: the storage or the Ray cluster is lost on the way; the same call goes on from there.
     """
     if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
         raise InputError("a batch must be a whole number of candidates from 1", batch)

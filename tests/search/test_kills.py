@@ -359,6 +359,6 @@ def test_twenty_workers_and_five_drivers(
     under_fire(toys, request, where, storage, kills=(20, 5), trials=50)
 
 
-@pytest.mark.parametrize(("where", "storage"), [("local", "sqlite"), ("ray", "postgres")])
-def test_a_few_of_each(toys: Toys, request: pytest.FixtureRequest, where: str, storage: str) -> None:
-    under_fire(toys, request, where, storage, kills=(3, 2), trials=10)
+@pytest.mark.parametrize("where", ["local", "ray"])
+def test_a_few_of_each(toys: Toys, request: pytest.FixtureRequest, where: str) -> None:
+    under_fire(toys, request, where, "sqlite", kills=(3, 1), trials=8)

@@ -220,7 +220,9 @@ def _connect(ray: ModuleType, address: str | None) -> None:
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"a Ray cluster must be there or be started ({reason})", address or "none", "see `ray status`"
+            f"a Ray cluster must be there or be started ({reason})",
+            address or "none",
+            "see `ray status`; one that asks for a token needs RAY_AUTH_MODE=token here too",
         ) from error
 
 
