@@ -16,7 +16,7 @@ from eafo.report.album import Album
 from eafo.report.cost import cost_section
 from eafo.report.evidence import evidence_section
 from eafo.report.layers import layers_section
-from eafo.report.page import Page, Section, render
+from eafo.report.page import Page, Section, Table, render
 from eafo.report.provenance import comparison_command, plan_toml, setting_facts, task_description, versions
 from eafo.report.results import (
     Part,
@@ -28,6 +28,7 @@ from eafo.report.results import (
 )
 from eafo.report.rows import Row, candidate, counted, leading, of_comparison, of_study, score_label
 from eafo.search import Comparison, Study
+from eafo.search.records import FEWEST_FOR_IMPORTANCE
 from eafo.search.space import derived
 
 __all__ = ["write"]
@@ -174,7 +175,19 @@ def _history_section(study: Study, album: Album, score: str) -> Section:
         )
         drawn = result_figures.parameters(study, name, score)
         drawings.append(album.add(drawn, f"parameter-{number}", f"{name} and the score", caption))
-    return Section("history", "The search, trial by trial", drawings=tuple(drawings))
+    complete = sum(t.state == "complete" for t in study.trials)
+    if not study.importance:
+        few = f"The importance of choices is told from {FEWEST_FOR_IMPORTANCE} complete trials with different scores; there are {complete}."
+        return Section("history", "The search, trial by trial", (few,), drawings=tuple(drawings))
+    told = (
+        "Importance: how much a choice tells the best tenth of the complete trials from the others (PED-ANOVA), in shares of all. A search proposes what "
+        "it holds for good, so this is no experiment of its own."
+    )
+    rows = tuple((name, f"{value:.2f}") for name, value in study.importance)
+    table = Table("Importance of choices", ("choice", "importance"), rows, frozenset(("importance",)))
+    return Section(
+        "history", "The search, trial by trial", (told,), drawings=tuple(drawings), tables=(table,)
+    )
 
 
 def _best_derivation(study: Study) -> tuple[Derivation, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
+import optuna
 from optuna.trial import TrialState
 
 from eafo.activation import Activation
@@ -15,15 +17,15 @@ from eafo.search.statistics import Estimate
 from eafo.tasks import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    import optuna
     from optuna.trial import FrozenTrial
 
 __all__ = [
     "ACTIVATION",
     "BASE",
     "FEATURES",
+    "FEWEST_FOR_IMPORTANCE",
     "FORMULA",
     "LAW",
     "PLAN",
@@ -48,6 +50,9 @@ FEATURES, PREDICTED = "eafo:features", "eafo:predicted"
 BASE, LAW = "base", "law"
 #: The base of what a grammar composes.
 FORMULA = "formula"
+
+#: Complete trials, before the importance of choices is told.
+FEWEST_FOR_IMPORTANCE = 20
 
 _OUTCOME = "eafo:outcome:"
 _RUNG = "eafo:rung:"
@@ -115,7 +120,25 @@ def read_study(study: optuna.Study) -> Study:
     """A study as it stands."""
     trials = study.get_trials(deepcopy=False)
     finished = tuple(_result(trial) for trial in trials if trial.state in _STATES)
-    return Study(study.study_name, read_plan(study), finished, len(trials) - len(finished))
+    return Study(
+        study.study_name,
+        read_plan(study),
+        finished,
+        len(trials) - len(finished),
+        _importance(study, finished),
+    )
+
+
+def _importance(study: optuna.Study, finished: Sequence[TrialResult]) -> tuple[tuple[str, float], ...]:
+    """Of each choice, by PED-ANOVA, the largest first; nothing where there are too few trials to tell."""
+    complete = [t for t in finished if t.state == "complete" and t.estimate]
+    if len(complete) < FEWEST_FOR_IMPORTANCE or len({t.estimate.mean for t in complete if t.estimate}) < 2:
+        return ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return tuple((name, float(value)) for name, value in found.items())
 
 
 def _result(trial: FrozenTrial) -> TrialResult:

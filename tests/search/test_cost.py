@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import hypothesis.strategies as st
@@ -23,7 +24,7 @@ def test_the_front_is_what_nothing_dominates(points) -> None:
     assert on
     # Along it more score costs more; off it everything is beaten by something on it.
     ordered = sorted(set(on))
-    assert all(a[0] < b[0] and a[1] < b[1] for a, b in zip(ordered, ordered[1:], strict=False))
+    assert all(a[0] < b[0] and a[1] < b[1] for a, b in itertools.pairwise(ordered))
     assert all(any(s >= p[0] and c <= p[1] for s, c in on) for p in off)
 
 

@@ -304,3 +304,29 @@ def test_the_storage_holds_the_plan_and_each_activation(toys: Toys) -> None:
     assert Plan.from_dict(json.loads(study.user_attrs[PLAN])) == Plan.from_dict(plan(trials=2))
     for trial in study.trials:
         assert eafo.Activation.from_json(trial.user_attrs[ACTIVATION])
+
+
+def test_importance_names_the_choice_that_matters(toys: Toys) -> None:
+    space = {
+        "bases": ["crrelu", "srelu"],
+        "parameters": {"epsilon": {"low": -0.5, "high": 1.0}, "t": {"low": 1.0, "high": 3.0}},
+    }
+    plan = {"name": "p", "task": "toy_tasks:Toy", "budget": "tiny", "trials": 19, "seeds": 1, "space": space}
+    plan["sampler"] = {"name": "random"}
+    assert run(plan, storage=toys.folder / "p.db", workers=1).importance == ()
+    found = run(plan | {"trials": 60}, storage=toys.folder / "p.db", workers=1)
+    assert dict(found.importance).keys() == {"base", "law", "epsilon", "t"}
+    # The task scores epsilon alone.
+    assert dict(found.importance)["epsilon"] > dict(found.importance)["t"]
+    assert found.to_dict()["importance"] == dict(found.importance)
+    alone = run(
+        plan
+        | {
+            "name": "q",
+            "trials": 40,
+            "space": {"bases": ["crrelu"], "parameters": {"epsilon": {"low": -0.5, "high": 1.0}}},
+        },
+        storage=toys.folder / "q.db",
+        workers=1,
+    )
+    assert alone.importance[0] == ("epsilon", pytest.approx(1.0))
