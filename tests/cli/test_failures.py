@@ -159,7 +159,7 @@ def test_a_warning_is_one_note(eafo, monkeypatch):
         warnings.warn("no compiler\nhere", stacklevel=1)
 
     monkeypatch.setattr(trials, "_load", warn)
-    monkeypatch.setattr("eafo.report.write", lambda *_: trials.Path("page/index.html"), raising=False)
+    monkeypatch.setattr("eafo.report.write", lambda *_, **__: trials.Path("page/index.html"), raising=False)
     ran = eafo("report", "some")
     assert (ran.status, ran.out) == (0, "page/index.html\n")
     assert ran.err == "eafo: note: no compiler here\n"
