@@ -165,7 +165,7 @@ class Replay:
         self._waiting.append(job)
 
     def cancel(self, owner: int) -> tuple[Job, ...]:
-        """Drop what has not started: here, all that waits but the first is to be trained later."""
+        """Drop what waits."""
         dropped = tuple(j for j in self._waiting if j.owner == owner)
         self._waiting = deque(j for j in self._waiting if j.owner != owner)
         return dropped
