@@ -5,7 +5,8 @@ of the last tenth of them; the rate is constant, so that a shorter training is t
 
 ``replay`` lets searches loose on the table, a hundred times each, with other seeds of the sampler and another pair of the table's eight
 seeds: how many epochs are trained until one of the best 1 % (by the mean of all eight) is scored in full? The driver, the sampler and
-the pruner are eafo's own; only the training is looked up.
+the pruner are eafo's own; only the training is looked up. A ladder may give up all of the best for good; such a search never gets there
+in its thousand trials.
 
     python search/tabular.py train search/results/tabular.csv
     python search/tabular.py replay search/results/tabular.csv
@@ -244,12 +245,14 @@ def replay(path: Path, repeats: int) -> None:
         low, high = np.quantile(ratios, [0.025, 0.975])
         share = np.median(trained) / np.median(found["random"])
         print(
-            f"{arm}: median {np.median(trained):.0f} epochs, mean {trained.mean():.0f}; {share:.2f} ({low:.2f} to {high:.2f}) of random's median"
+            f"{arm}: median {np.median(trained):.0f} epochs, {share:.2f} ({low:.2f} to {high:.2f}) of random's; "
+            f"{np.isinf(trained).sum()} of {repeats} never get there"
         )
     with path.with_name("tabular_replay.csv").open("w", newline="") as file:
         written = csv.writer(file, lineterminator="\n")
         written.writerow(("repeat", *found))
-        written.writerows(zip(range(repeats), *(e.astype(int) for e in found.values()), strict=True))
+        for repeat, reached in enumerate(zip(*found.values(), strict=True)):
+            written.writerow((repeat, *("" if math.isinf(e) else int(e) for e in reached)))
     draw(found, path.with_name("tabular_replay.png"))
 
 
@@ -260,10 +263,11 @@ def draw(found: dict[str, Any], path: Path) -> None:
         axes = made.subplots()
         for index, (arm, epochs) in enumerate(found.items()):
             chosen = look(index)
-            axes.ecdf(epochs, label=arm, color=chosen.colour, linestyle=chosen.line)
-        axes.set(
-            xlabel="epochs trained", ylabel="share of repeats that have one of the best 1 %", xscale="log"
-        )
+            reached = np.sort(epochs[np.isfinite(epochs)])
+            share = np.arange(1, len(reached) + 1) / len(epochs)
+            axes.step(reached, share, where="post", label=arm, color=chosen.colour, linestyle=chosen.line)
+        axes.set(xlabel="epochs trained", ylabel="share with one of the best 1 %", xscale="log")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         legend(made, axes)
         made.savefig(path)
 
