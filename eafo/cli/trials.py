@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
@@ -285,7 +286,9 @@ def report(
     folder = Path("reports") / Path(name).stem if output is None else output
     page = reports.write(result, folder, cost=cost)
     if as_json:
-        say_json({"page": str(page), "figures": sorted(str(p) for p in page.parent.glob("*.png"))})
+        figures = sorted(str(p) for p in page.parent.glob("*.png"))
+        found = {"cost": json.loads((page.parent / "cost.json").read_text(encoding="utf-8"))} if cost else {}
+        say_json({"page": str(page), "figures": figures, **found})
     else:
         say(str(page))
 

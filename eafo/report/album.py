@@ -1,4 +1,4 @@
-"""The figures of one page: drawn once, kept as SVG for the page and as PNG beside it."""
+"""The figures of one page: drawn once, kept as SVG for the page and as PNG beside it; and what else lies there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Album"]
 
 
 class Album:
-    """Collects the figures of a page and their PNG files."""
+    """Collects the figures of a page and the files beside it."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}

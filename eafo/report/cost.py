@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from matplotlib.figure import Figure
 
@@ -42,6 +44,7 @@ def cost_section(album: Album, rows: Sequence[Row], score: str, task: str) -> Se
     drawn = _draw(shown, costs, best, score)
     caption = "Mean score with its 95 % interval against the time of the kernel; ringed: on the Pareto front."
     told = f"{caption} On the front: {', '.join(r.label for r, on in zip(shown, best, strict=True) if on)}."
+    timed = equal_time([row.outcomes for row in shown], _share(task))
     columns = ["activation", "mean", "kernel, copies", "ns an element", "bytes kept", "front"]
     body = [
         [
@@ -54,13 +57,19 @@ def cost_section(album: Album, rows: Sequence[Row], score: str, task: str) -> Se
         ]
         for row, mean, cost, on in zip(shown, means, costs, best, strict=True)
     ]
+    numbers = [
+        {"activation": row.label, "mean": mean, "kernel": asdict(cost), "front": on}
+        for row, mean, cost, on in zip(shown, means, costs, best, strict=True)
+    ]
     paragraphs = [_METHOD]
-    timed = equal_time([row.outcomes for row in shown], _share(task))
     if timed is not None:
         paragraphs.append(_TIME)
         columns[2:2] = ["in equal time", "epochs then", "ms/step"]
-        for line, at in zip(body, timed, strict=True):
+        for line, entry, at in zip(body, numbers, timed, strict=True):
             line[2:2] = ["—" if at.estimate is None else str(at.estimate), str(at.epochs), f"{at.step:.3g}"]
+            entry["equal_time"] = asdict(at)
+    paragraphs.append("The file cost.json, beside this page, holds these numbers.")
+    album.files["cost.json"] = (json.dumps(numbers, indent=1, ensure_ascii=False) + "\n").encode()
     table = Table(f"Cost beside {score}", tuple(columns), tuple(map(tuple, body)), frozenset(columns[1:]))
     drawing = album.add(drawn, "cost", "Score and cost", caption, told)
     return Section("cost", "Score and cost", tuple(paragraphs), drawings=(drawing,), tables=(table,))

@@ -67,6 +67,9 @@ def write(
     else:
         made = _comparison_page(result, album, derivations, cost)
     files = {**album.files, "result.json": _numbers(result), "index.html": render(made).encode()}
+    if cost:
+        # Of fewer than two scores nothing is measured, and no older file must be taken for it.
+        files.setdefault("cost.json", b"[]\n")
     if comparison is not None:
         files["comparison.json"] = _numbers(comparison)
     return _write_all(Path(directory), files) / "index.html"

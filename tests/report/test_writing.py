@@ -286,4 +286,7 @@ def test_the_cost_is_shown_where_it_is_asked_for(kind, tmp_path, request) -> Non
     assert "times a copy" in section
     assert "in equal time" in section
     assert section.count(">yes<") >= 1
+    numbers = json.loads((tmp_path / "cost.json").read_text(encoding="utf-8"))
+    assert section.count(">yes<") == sum(entry["front"] for entry in numbers)
+    assert all(entry["kernel"]["of_copy"] > 0 and entry["equal_time"]["step"] > 0 for entry in numbers)
     assert 'id="cost"' not in report.write(result, tmp_path).read_text(encoding="utf-8")

@@ -107,12 +107,34 @@ class Gated(Toy):
 '''
 
 
+_PLAN = """
+name = "{}"
+task = "toy_tasks:{}"
+epochs = 1
+trials = {}
+seeds = 2
+[space]
+bases = ["crrelu"]
+[space.parameters.epsilon]
+low = -0.5
+high = 1.0
+[pruner]
+name = "none"
+"""
+
+
 class Toys:
     """Where the toy tasks lie, and what they wrote down."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.log = folder / "log"
+
+    def plan(self, name: str, task: str = "Toy", trials: int = 4) -> str:
+        """Write plan.toml, a search of epsilon by a toy task that gives nothing up, and say where."""
+        path = self.folder / "plan.toml"
+        path.write_text(_PLAN.format(name, task, trials))
+        return str(path)
 
     @property
     def lines(self) -> list[str]:

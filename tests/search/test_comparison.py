@@ -135,3 +135,13 @@ def test_a_frame_without_pandas_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(builtins, "__import__", without_pandas)
     with pytest.raises(MissingDependencyError, match=r'a frame needs pandas; pip install "eafo\[frame\]"'):
         Comparison("mnist1d", 1, (0,), ()).frame()
+
+
+def test_a_score_that_is_not_finite_is_a_failure_with_its_reason(toys: Toys) -> None:
+    found = compare(["relu", "gelu"], "toy_tasks:NotFinite", 2, budget="tiny", workers=1)
+    for arm in found.arms:
+        assert arm.outcomes == ()
+        assert arm.estimate is None
+        assert arm.failures == tuple(
+            f"seed {s}: a score must be a finite number, but got inf" for s in (0, 1)
+        )

@@ -67,20 +67,6 @@ try:
 except EafoError as error:
     sys.exit(f"eafo: {error}")
 """
-_PLAN = """
-name = "killed"
-task = "toy_tasks:Gated"
-epochs = 1
-trials = {}
-seeds = 2
-[space]
-bases = ["crrelu"]
-[space.parameters.epsilon]
-low = -0.5
-high = 1.0
-[pruner]
-name = "none"
-"""
 
 #: A training: epsilon and seed.
 Unit = tuple[float, int]
@@ -322,7 +308,7 @@ def under_fire(
 ) -> None:
     """Run a study under fire, and hold it against the same one that nothing disturbed."""
     (toys.folder / "toys" / "numbered.py").write_text(_SAMPLER)
-    (toys.folder / "plan.toml").write_text(_PLAN.format(trials))
+    toys.plan("killed", "Gated", trials)
     rng = np.random.default_rng(SEED)
     cluster = request.getfixturevalue("cluster") if where == "ray" else None
     server = request.getfixturevalue("postgres") if storage == "postgres" else None

@@ -22,25 +22,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("servers")
 
-PLAN = """
-name = "kept"
-task = "toy_tasks:{}"
-epochs = 1
-trials = {}
-seeds = 2
-[space]
-bases = ["crrelu"]
-[space.parameters.epsilon]
-low = -0.5
-high = 1.0
-"""
-
-
-def plan(toys: Toys, task: str = "Toy", trials: int = 4) -> str:
-    path = toys.folder / "plan.toml"
-    path.write_text(PLAN.format(task, trials))
-    return str(path)
-
 
 def command(toys: Toys, *arguments: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(filter(None, sys.path))
@@ -56,10 +37,10 @@ def command(toys: Toys, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_study_in_postgresql_is_the_same_as_in_a_file_and_goes_on(toys: Toys, postgres: Postgres) -> None:
     url = postgres.database()
-    run(plan(toys, trials=2), storage=url, batch=2)
-    found = run(plan(toys, trials=4), storage=url, batch=2)
-    run(plan(toys, trials=2), storage=toys.folder / "here.db", batch=2)
-    here = run(plan(toys, trials=4), storage=toys.folder / "here.db", batch=2)
+    run(toys.plan("kept", trials=2), storage=url, batch=2)
+    found = run(toys.plan("kept", trials=4), storage=url, batch=2)
+    run(toys.plan("kept", trials=2), storage=toys.folder / "here.db", batch=2)
+    here = run(toys.plan("kept", trials=4), storage=toys.folder / "here.db", batch=2)
     assert found.trials == here.trials
     assert load("kept", url) == found
     assert len(toys.lines) == 16
@@ -87,11 +68,11 @@ def test_a_driver_on_another_machine_is_refused_until_it_ends(toys: Toys, postgr
     assert other.stdout is not None
     assert other.stdout.readline() == b"held\n"
     with pytest.raises(InputError, match="a study must have one driver at a time, and one is at work"):
-        run(plan(toys), storage=url)
+        run(toys.plan("kept"), storage=url)
     with locked(find("another", url)):
         other.send_signal(signal.SIGKILL)
         other.communicate()
-    assert len(run(plan(toys), storage=url).trials) == 4
+    assert len(run(toys.plan("kept"), storage=url).trials) == 4
 
 
 def test_a_second_driver_on_this_machine_is_refused_at_once(postgres: Postgres) -> None:
@@ -119,7 +100,7 @@ def test_a_database_that_is_killed_is_one_error_and_the_study_goes_on(toys: Toys
 
     try:
         with pytest.raises(EafoError, match="the storage must keep what it is told, but failed") as caught:
-            run(plan(toys), storage=url, workers=1, progress=Killer())
+            run(toys.plan("kept"), storage=url, workers=1, progress=Killer())
         gone = command(toys, "--storage", url)
     finally:
         postgres.start()
@@ -130,7 +111,7 @@ def test_a_database_that_is_killed_is_one_error_and_the_study_goes_on(toys: Toys
     assert gone.stderr.count("\n") == 1
     before = load("kept", url)
     assert before.unfinished == 1
-    after = run(plan(toys), storage=url)
+    after = run(toys.plan("kept"), storage=url)
     assert [(t.number, t.state, len(t.outcomes)) for t in after.trials] == [
         (i, "complete", 2) for i in range(4)
     ]
@@ -143,7 +124,7 @@ def test_a_database_that_is_killed_is_one_error_and_the_study_goes_on(toys: Toys
 def test_a_wrong_address_or_name_of_a_database_is_one_error(toys: Toys, postgres: Postgres) -> None:
     for url in (postgres.database() + "_not", "postgresql://eafo:secret@127.0.0.1:1/none"):
         with pytest.raises(InputError, match="the storage must be a database that Optuna can open") as caught:
-            run(plan(toys), storage=url)
+            run(toys.plan("kept"), storage=url)
         assert "\n" not in str(caught.value)
         assert "secret" not in str(caught.value)
 
@@ -153,7 +134,7 @@ def test_without_the_database_s_driver_the_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "eafo\[postgres\]"'):
-        run(plan(toys), storage="postgresql://eafo@127.0.0.1:1/none")
+        run(toys.plan("kept"), storage="postgresql://eafo@127.0.0.1:1/none")
 
 
 @pytest.fixture
@@ -186,7 +167,7 @@ def fill(folder: Path) -> Path:
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_full_disk_is_one_error_and_the_study_goes_on(toys: Toys, small_disk: Path, begun: bool) -> None:
     file = small_disk / "kept.db"
-    path = plan(toys, trials=4)
+    path = toys.plan("kept", trials=4)
     if begun:
         run(path, storage=file, trials=1)
     ballast = fill(small_disk)

@@ -22,19 +22,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("servers")
 
-PLAN = """
-name = "far"
-task = "toy_tasks:Toy"
-epochs = 1
-trials = 4
-seeds = 2
-[space]
-bases = ["crrelu"]
-[space.parameters.epsilon]
-low = -0.5
-high = 1.0
-"""
-
 
 def job(task: str, epsilon: float = 0.5, seed: int = 0, owner: int = 0) -> Job:
     return Job(owner, eafo.get("crrelu", epsilon=epsilon), f"toy_tasks:{task}", seed, 1)
@@ -67,7 +54,7 @@ def test_jobs_come_back_once_whatever_becomes_of_their_workers(toys: Toys, clust
 
 
 def test_a_search_and_a_comparison_are_the_same_as_here(toys: Toys, cluster: Any) -> None:
-    (toys.folder / "plan.toml").write_text(PLAN)
+    toys.plan("far")
     far = run("plan.toml", executor=cluster.address, batch=2)
     near = run("plan.toml", batch=2, storage=toys.folder / "near.db")
     assert far.trials == near.trials
@@ -79,7 +66,7 @@ def test_a_search_and_a_comparison_are_the_same_as_here(toys: Toys, cluster: Any
 
 
 def test_the_command_writes_its_document_alone(toys: Toys, cluster: Any) -> None:
-    (toys.folder / "plan.toml").write_text(PLAN.replace("Toy", "Chatty"))
+    toys.plan("far", "Chatty")
     ran = subprocess.run(
         [sys.executable, "-m", "eafo.cli", "search", "plan.toml", "--executor", cluster.address, "--json"],
         capture_output=True,

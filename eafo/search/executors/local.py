@@ -7,17 +7,16 @@ import queue
 import subprocess
 import sys
 import threading
-from collections import deque
 from dataclasses import dataclass
 from typing import IO
 
 from eafo.errors import EafoError, InputError
 from eafo.search.executors import Job, Result
 from eafo.search.executors.messages import READY, decode_result, encode_job
+from eafo.search.executors.waiting import MOST_RETRIES, Waiting
 
 __all__ = ["LocalExecutor", "default_workers"]
 
-_MOST_RETRIES = 3
 _MOST_WORKERS = 1024
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
@@ -35,7 +34,7 @@ class _Worker:
     ready: bool = False
 
 
-class LocalExecutor:
+class LocalExecutor(Waiting):
     """Worker processes on this machine.
 
     A worker is a fresh interpreter of its own rather than a child of `multiprocessing`, which would import the user's
@@ -54,7 +53,7 @@ class LocalExecutor:
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST_WORKERS:
             raise InputError(f"the number of workers must be a whole number from 1 to {_MOST_WORKERS}", count)
         self._count = count
-        self._waiting: deque[Job] = deque()
+        super().__init__()
         self._workers: list[_Worker] = []
         self._retries: dict[Job, int] = {}
         self._events: queue.SimpleQueue[tuple[_Worker, str | None]] = queue.SimpleQueue()
@@ -68,17 +67,6 @@ class LocalExecutor:
     def processes(self) -> tuple[int, ...]:
         """The process ids of the workers that have been started."""
         return tuple(w.process.pid for w in self._workers)
-
-    def submit(self, job: Job) -> None:
-        """Take a job; returns at once."""
-        self._waiting.append(job)
-        self._start()
-
-    def cancel(self, owner: int) -> tuple[Job, ...]:
-        """Drop this owner's jobs that have not started, and say which."""
-        dropped = tuple(job for job in self._waiting if job.owner == owner)
-        self._waiting = deque(job for job in self._waiting if job.owner != owner)
-        return dropped
 
     def next(self) -> Result:
         """Wait for the next job to end.
@@ -117,12 +105,6 @@ class LocalExecutor:
             for pipe in (worker.process.stdin, worker.process.stdout):
                 _close(pipe)
         self._workers.clear()
-
-    def __enter__(self) -> LocalExecutor:
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        self.close()
 
     # -- the workers -------------------------------------------------------------------------------------------
 
@@ -167,11 +149,11 @@ class LocalExecutor:
         if job is None:
             return None
         self._retries[job] = self._retries.get(job, 0) + 1
-        if self._retries[job] <= _MOST_RETRIES:
+        if self._retries[job] <= MOST_RETRIES:
             self._waiting.appendleft(job)
             return None
         how = f"signal {-status}" if status < 0 else f"status {status}"
-        error = EafoError(f"the worker was ended by {how}, {_MOST_RETRIES + 1} times over")
+        error = EafoError(f"the worker was ended by {how}, {MOST_RETRIES + 1} times over")
         return Result(job, None, error, (error,) * len(job.further))
 
 

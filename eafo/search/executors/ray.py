@@ -8,12 +8,12 @@ import os
 import re
 import socket
 import sys
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from eafo.errors import EafoError, InputError, MissingDependencyError
 from eafo.search.executors import Job, Result
 from eafo.search.executors.messages import decode_result, encode_job
+from eafo.search.executors.waiting import MOST_RETRIES, Waiting
 from eafo.search.executors.worker import answer
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RayExecutor"]
 
-_RETRIES = 3
 _MOST_WORKERS = 100_000
 _ADDRESS = re.compile(r"(?:ray://)?(?P<host>[^\s/:]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 #: Seconds: between two looks at the cluster while nothing ends, and to reach it.
@@ -29,7 +28,7 @@ _LOOK, _REACH = 5.0, 5.0
 _GONE = "start the cluster again, then the same command: a search goes on from there"
 
 
-class RayExecutor:
+class RayExecutor(Waiting):
     """Tasks of a Ray cluster.
 
     A job goes as one line of JSON, with what a worker on another machine lacks: the driver's import path, for a task of the
@@ -51,7 +50,7 @@ class RayExecutor:
         _check(workers, gpus)
         self._ray = _imported()
         self._gpus = float(gpus)
-        self._waiting: deque[Job] = deque()
+        super().__init__()
         self._running: dict[Any, Job] = {}
         self._own = not self._ray.is_initialized()
         if self._own:
@@ -66,23 +65,12 @@ class RayExecutor:
             self.close()
             raise
         self._count = room if workers is None else workers
-        self._train = self._ray.remote(num_cpus=1, num_gpus=self._gpus, max_retries=_RETRIES)(_train)
+        self._train = self._ray.remote(num_cpus=1, num_gpus=self._gpus, max_retries=MOST_RETRIES)(_train)
 
     @property
     def workers(self) -> int:
         """How many jobs run at a time."""
         return self._count
-
-    def submit(self, job: Job) -> None:
-        """Take a job; returns at once."""
-        self._waiting.append(job)
-        self._start()
-
-    def cancel(self, owner: int) -> tuple[Job, ...]:
-        """Drop this owner's jobs that have not been handed to Ray, and say which."""
-        dropped = tuple(job for job in self._waiting if job.owner == owner)
-        self._waiting = deque(job for job in self._waiting if job.owner != owner)
-        return dropped
 
     def next(self) -> Result:
         """Wait for the next job to end.
@@ -110,12 +98,6 @@ class RayExecutor:
         self._running.clear()
         if self._own:
             self._ray.shutdown()
-
-    def __enter__(self) -> RayExecutor:
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        self.close()
 
     # -- the cluster -------------------------------------------------------------------------------------------
 
@@ -150,7 +132,7 @@ class RayExecutor:
         try:
             return decode_result(self._ray.get(reference), job)
         except (lost.WorkerCrashedError, lost.NodeDiedError, lost.ObjectLostError, lost.OutOfMemoryError):
-            error = EafoError(f"the worker or its node was ended, {_RETRIES + 1} times over")
+            error = EafoError(f"the worker or its node was ended, {MOST_RETRIES + 1} times over")
             return Result(job, None, error, (error,) * len(job.further))
         except lost.RayTaskError as error:
             reason = str(error.cause or error).strip().splitlines()[-1]
