@@ -5,6 +5,8 @@ BIN := .venv/bin
 # The GPU targets need only torch, SymPy, python-flint, cuda-core and NVRTC, so they run in whatever Python has them.
 GPU_PYTHON ?= python3
 GPU_RESULT ?= kernels/results/gpu
+# For example -n 14, where pytest-xdist is installed.
+GPU_TEST ?=
 
 .PHONY: help demo test test-all check format clean gpu-test gpu-bench bench
 
@@ -51,13 +53,14 @@ bench: .venv.stamp
 	$(BIN)/eafo bench crrelu prelu $(LARGE) --parameters channel --csv kernels/results/cpu_channel.csv
 
 gpu-test:
-	$(GPU_PYTHON) -m pytest -q -p no:benchmark -m gpu tests/kernels
+	$(GPU_PYTHON) -m pytest -q -p no:benchmark -m gpu $(GPU_TEST) tests/kernels
 
-GPU_BENCH := -m eafo.cli bench crrelu gelu silu mish srelu tanh --device cuda --variants eager,native,compile,compile-fast-math,eafo
+GPU_BENCH := -m eafo.cli bench --device cuda --replay --rounds 9 --variants eager,native,compile,compile-fast-math,eafo
 
 gpu-bench:
-	$(GPU_PYTHON) $(GPU_BENCH) --sizes 2^10,2^14,2^18,2^22,2^25,2^28 --rounds 9 --csv $(GPU_RESULT).csv --figure $(GPU_RESULT).png
-	$(GPU_PYTHON) $(GPU_BENCH) --sizes 2^10,2^18 --rounds 9 --replay --csv $(GPU_RESULT)_replay.csv
+	$(GPU_PYTHON) $(GPU_BENCH) crrelu --parameters channel --sizes 2^25 --csv $(GPU_RESULT)_channel.csv
+	$(GPU_PYTHON) $(GPU_BENCH) mish silu srelu tanh --sizes 2^25 --csv $(GPU_RESULT)_large.csv
+	$(GPU_PYTHON) $(GPU_BENCH) crrelu gelu --sizes 2^10,2^14,2^18,2^22,2^25,2^28 --csv $(GPU_RESULT).csv --figure $(GPU_RESULT).png
 
 format: .venv.stamp
 	$(BIN)/ruff check --fix --exit-zero .

@@ -64,7 +64,7 @@ def bench(  # noqa: PLR0917 - an option each
     ] = Parameters.SCALAR,
     form: Annotated[Form, typer.Option("--form", help="f(x), f(x) b or f(x + b).")] = Form.PLAIN,
     replay: Annotated[
-        bool, typer.Option("--replay", help="On a GPU, time the replay of a CUDA graph.")
+        bool, typer.Option("--replay", help="On a GPU, time the replay of a CUDA graph too.")
     ] = False,
     variants: Annotated[
         str,

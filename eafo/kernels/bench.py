@@ -24,6 +24,7 @@ from eafo.kernels.variants import (
     CHANNELS,
     FORMS,
     VARIANTS,
+    Call,
     Case,
     Replay,
     calls,
@@ -135,7 +136,7 @@ def bench(
         passes: of `PASSES`.
         parameters: of `PARAMETERS`; an activation without a learnable parameter is measured as for ``none``.
         form: of `FORMS`.
-        replay: on a GPU, record the calls in a CUDA graph and time its replay: what the GPU does without its host.
+        replay: on a GPU, record the calls in a CUDA graph too and time its replay: what the GPU does without its host.
         variants: of `VARIANTS`; ``copy`` is always among them. ``native`` only where torch has the operator; ``compile``
             compiles that, or else the formula as it stands, for the very shape, and may be told to use fast mathematics or
             to search its settings; ``eafo`` is our kernel as it is made by
@@ -163,12 +164,12 @@ def bench(
         with pages_kept():
             for activation, dtype, elements, direction in itertools.product(found, dtypes, sizes, passes):
                 given = parameters if activation.learnable else "none"
-                case = Case(
-                    activation, DTYPES[dtype], elements, direction, given, form, replay, torch.device(device)
-                )
-                measured = _measure(case, variants, threads, rounds, progress)
-                results += measured
-                progress(_told(measured))
+                case = Case(activation, DTYPES[dtype], elements, direction, given, form, torch.device(device))
+                ready = calls(case, variants, progress)
+                for replayed in (False, True)[: 1 + replay]:
+                    measured = _measure(case, ready, threads, rounds, replayed)
+                    results += measured
+                    progress(_told(measured))
     finally:
         inputs.cache_clear()
         torch.set_num_threads(before)
@@ -212,10 +213,9 @@ def _check(
 
 
 def _measure(
-    case: Case, variants: Sequence[str], threads: int, rounds: int, progress: Callable[[str], None]
+    case: Case, ready: dict[str, Call], threads: int, rounds: int, replayed: bool
 ) -> list[Measurement]:
-    ready = calls(case, variants, progress)
-    timed = {name: Replay(call) if case.replayed else call for name, call in ready.items()}
+    timed = {name: Replay(call) if replayed else call for name, call in ready.items()}
     blocks = {name: _block_length(call, case.device) for name, call in timed.items()}
     times: dict[str, list[float]] = {name: [] for name in ready}
     for _ in range(rounds):
@@ -229,7 +229,7 @@ def _measure(
         made.append(
             Measurement(
                 case.activation.name, _device_name(case.device), str(case.dtype).removeprefix("torch."), case.elements,
-                case.direction, case.parameters, case.form, case.replayed, name, threads, middle, low, high, case.useful_bytes / middle / 1e9,
+                case.direction, case.parameters, case.form, replayed, name, threads, middle, low, high, case.useful_bytes / middle / 1e9,
                 copy / middle, *memory[name], *errors(case, call, name),
             )
         )  # fmt: skip
@@ -259,7 +259,7 @@ def _block_length(call: Callable[[], None], device: torch.device) -> int:
 
 def _told(measured: Sequence[Measurement]) -> str:
     first = measured[0]
-    form = "" if first.form == "plain" else f" {first.form}"
+    form = ("" if first.form == "plain" else f" {first.form}") + (" replayed" if first.replayed else "")
     times = ", ".join(f"{m.variant} {m.seconds * 1e6:.1f}" for m in measured)
     return f"{first.activation} {first.dtype} {first.elements} {first.direction}{form}: {times} µs"
 

@@ -53,7 +53,6 @@ class Case:
     direction: str
     parameters: str
     form: str
-    replayed: bool
     device: torch.device
 
     @property

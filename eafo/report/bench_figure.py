@@ -20,9 +20,10 @@ def draw(measurements: Sequence[Measurement], environment: str) -> Figure:
     """Draw one row a pass and type: the largest size by activation, and the geometric mean over activations by size.
 
     Args:
-        measurements: of one call of `eafo.kernels.bench.bench`.
+        measurements: of one call of `eafo.kernels.bench.bench`; where graphs were replayed too, their times are drawn.
         environment: the machine and the versions, for the title.
     """
+    measurements = [m for m in measurements if m.replayed] or measurements
     rows = list(dict.fromkeys((m.direction, m.dtype) for m in measurements))
     names = list(dict.fromkeys(m.activation for m in measurements))
     drawn = [v for v in VARIANTS if v != "copy" and any(m.variant == v for m in measurements)]

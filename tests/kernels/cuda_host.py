@@ -51,7 +51,7 @@ class HostModule(launching._Module):
         call = getattr(self.code, f"run_{name}_{launching._SUFFIX[x.dtype]}")
         kinds = [ctypes.c_void_p if isinstance(a, torch.Tensor) else ctypes.c_longlong for a in arguments]
         call.argtypes, call.restype = [ctypes.c_uint, ctypes.c_uint, *kinds], None
-        call(blocks, cuda.THREADS, *(a.data_ptr() if isinstance(a, torch.Tensor) else a for a in arguments))
+        call(blocks, self.threads, *(a.data_ptr() if isinstance(a, torch.Tensor) else a for a in arguments))
 
 
 class HostRunner(launching.CudaRunner):
@@ -63,5 +63,5 @@ class HostRunner(launching.CudaRunner):
         """Compile for the host."""
         if (0, form) not in self._modules:
             library = build.load_cpp(on_host(cuda.source(self._scalar, self._exact, form)))
-            self._modules[0, form] = HostModule(library, 0, self.processors)
+            self._modules[0, form] = HostModule(library, 0, self.processors, cuda.THREADS[form])
         return self._modules[0, form]

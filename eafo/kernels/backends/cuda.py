@@ -15,7 +15,7 @@ from eafo.kernels.backends import c_family
 from eafo.kernels.lower import Scalar
 from eafo.kernels.program import Mode, Operation, Precision
 
-__all__ = ["ABOUT", "COMMENT", "PRECISIONS", "SUFFIX", "THREADS", "Form", "source"]
+__all__ = ["ABOUT", "AHEAD", "COMMENT", "PRECISIONS", "SUFFIX", "THREADS", "Form", "source"]
 
 SUFFIX = "cu"
 COMMENT = "//"
@@ -25,10 +25,13 @@ PRECISIONS = {
     "fast": "fast: half precisions by the processor's approximations of 2^x and 1/x, float32 in float32",
     "exact": "exact: float32 computed in double and rounded once, half precisions in float32",
 }
-#: Threads a block.
-THREADS = 256
-
 Form = Literal["plain", "gated", "channels", "code", "float8"]
+
+#: Threads a block: with a value a channel a block adds many sums, and more threads make fewer blocks of them.
+THREADS: dict[Form, int] = {"plain": 128, "gated": 128, "code": 128, "float8": 128, "channels": 256}
+#: Packs of sixteen bytes a thread has on their way at once.
+AHEAD = 2
+
 _Types = tuple[tuple[str, str], ...]
 _SINGLE = (("float32", "float"),)
 _DOUBLE = (("float64", "double"),)
@@ -81,7 +84,8 @@ def source(scalar: Scalar, exact: bool = False, form: Form = "plain") -> str:
         kernels=[(k, types) for k, (_, _, _, types) in zip(kernels, plan, strict=True)],
         sums=len(scalar.learnable),
         uses=c_family.uses(operations, kernels),
-        threads=THREADS,
+        threads=THREADS[form],
+        ahead=AHEAD,
         inline="__device__ __forceinline__",
         constant="const",
         builtin="",

@@ -7,7 +7,16 @@ from typing import Any, Protocol
 
 import torch
 
-__all__ = ["Constants", "FormRunner", "Runner", "are_plain", "as_tensors", "laid_out_as", "may_be_kept"]
+__all__ = [
+    "Constants",
+    "FormRunner",
+    "Runner",
+    "are_plain",
+    "as_tensors",
+    "current_stream",
+    "laid_out_as",
+    "may_be_kept",
+]
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 _BATCHED = torch._C._dispatch_key_parse("Batched")
@@ -64,7 +73,7 @@ class Constants:
         """Give the number; its fill is ordered before whatever the current stream runs next."""
         if not may_be_kept(device):
             return torch.full((), value, dtype=dtype, device=device)
-        stream = torch.cuda.current_stream(device).cuda_stream if device.type == "cuda" else None
+        stream = current_stream(device.index) if device.type == "cuda" else None
         # 0.0 equals -0.0, so the sign is a part of the key.
         key = (value, math.copysign(1.0, value), dtype, device, stream)
         if key not in self._kept:
@@ -75,6 +84,12 @@ class Constants:
 
 
 _KEPT = Constants()
+
+
+def current_stream(index: int) -> int:
+    """The handle of torch's current stream on a GPU, by the call of Inductor and Triton: without an object for it."""
+    handle: int = torch._C._cuda_getCurrentRawStream(index)
+    return handle
 
 
 def as_tensors(

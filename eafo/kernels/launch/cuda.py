@@ -11,7 +11,7 @@ import torch
 
 from eafo.kernels import nvrtc
 from eafo.kernels.backends import cuda
-from eafo.kernels.launch import are_plain, as_tensors, laid_out_as, may_be_kept
+from eafo.kernels.launch import are_plain, as_tensors, current_stream, laid_out_as, may_be_kept
 from eafo.kernels.launch.layout import Layout, are_served, are_single, like
 from eafo.kernels.lower import Scalar
 
@@ -24,8 +24,20 @@ _SUFFIX = {
     torch.float16: "float16",
     torch.bfloat16: "bfloat16",
 }
-_BLOCKS_PER_PROCESSOR = 8
+#: So many blocks are launched for each that is resident at once, as was fastest on an H200: the last of several end closer
+#: together, but each adds to what sums must be added up from.
+_WAVES = {
+    "eafo_forward": 4,
+    "eafo_backward": 4,
+    "eafo_backward with sums": 1,
+    "eafo_forward_rows": 16,
+    "eafo_backward_rows": 1,
+    "eafo_forward_planes": 16,
+    "eafo_backward_planes": 4,
+}
 _PACK_BYTES = 16
+#: What a row of a block's threads reads at once of a row of channels.
+_ROW_BYTES = 256
 #: So many counters are kept a stream.
 _TICKETS = 4096
 
@@ -70,7 +82,9 @@ class CudaRunner:
             self._by_channel("forward", x, (x, y), values)
         elif n:
             module = self.load(x.device)
-            module.launch("eafo_forward", x, module.blocks(x), x, y, n, *self._on_device(x, values))
+            module.launch(
+                "eafo_forward", x, module.blocks("eafo_forward", x), x, y, n, *self._on_device(x, values)
+            )
         return y
 
     def backward(
@@ -92,7 +106,16 @@ class CudaRunner:
         x, gate, n = laid_out_as(y, x), laid_out_as(y, gate), x.numel()
         if n:
             module = self.load(x.device, "gated")
-            module.launch("eafo_forward", x, module.blocks(x), x, gate, y, n, *self._on_device(x, values))
+            module.launch(
+                "eafo_forward",
+                x,
+                module.blocks("eafo_forward", x),
+                x,
+                gate,
+                y,
+                n,
+                *self._on_device(x, values),
+            )
         return y
 
     def gated_backward(
@@ -116,7 +139,9 @@ class CudaRunner:
         packed = torch.empty(-(-n // 2), dtype=torch.uint8, device=x.device)
         if n:
             module, given = self.load(x.device, "code"), self._on_device(x, values)
-            module.launch("eafo_forward", x, module.blocks(x), x, y, packed, levels, n, *given)
+            module.launch(
+                "eafo_forward", x, module.blocks("eafo_forward", x), x, y, packed, levels, n, *given
+            )
         return y, packed
 
     def coded_backward(self, packed: torch.Tensor, grad: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
@@ -124,7 +149,9 @@ class CudaRunner:
         dx, n = torch.empty_like(grad), grad.numel()
         if n:
             module = self.load(grad.device, "code")
-            module.launch("eafo_backward", grad, module.blocks(grad), packed, grad, dx, levels, n)
+            module.launch(
+                "eafo_backward", grad, module.blocks("eafo_backward", grad), packed, grad, dx, levels, n
+            )
         return dx
 
     def float8(
@@ -138,7 +165,7 @@ class CudaRunner:
         if n:
             module, given = self.load(x.device, "float8"), self._on_device(x, values)
             (factor,) = as_tensors(x, torch.float32, (scale,))
-            module.launch("eafo_forward", x, module.blocks(x), x, y, factor, n, *given)
+            module.launch("eafo_forward", x, module.blocks("eafo_forward", x), x, y, factor, n, *given)
         return y
 
     def load(self, device: torch.device, form: cuda.Form = "plain") -> _Module:
@@ -149,7 +176,9 @@ class CudaRunner:
         """
         index = torch.cuda.current_device() if device.index is None else device.index
         if (index, form) not in self._modules:
-            self._modules[index, form] = _Module.load(cuda.source(self._scalar, self._exact, form), index)
+            self._modules[index, form] = _Module.load(
+                cuda.source(self._scalar, self._exact, form), index, form
+            )
         return self._modules[index, form]
 
     def _real(self, x: torch.Tensor) -> torch.dtype:
@@ -172,7 +201,7 @@ class CudaRunner:
         totals = (torch.empty if n else torch.zeros)(learnable, dtype=real, device=x.device)
         if n:
             module = self.load(x.device, form)
-            blocks = module.blocks(x)
+            blocks = module.blocks("eafo_backward", x, sums=bool(learnable))
             # Without a learnable parameter the kernel touches neither.
             sums: tuple[torch.Tensor | int, ...] = (0, 0)
             if learnable:
@@ -196,12 +225,12 @@ class CudaRunner:
         rows = layout.rows(values, self._real(x), x.device)
         learnable = len(self._learnable)
         totals = torch.empty(learnable, layout.channels, dtype=torch.float64, device=x.device)
-        grid = module.grid(layout, tensors)
+        name = f"eafo_{direction}_{'planes' if layout.inner > 1 else 'rows'}"
+        grid = _Grid.of(layout, tensors, module.most(name, x.dtype), module.threads)
         sums: tuple[torch.Tensor | int, ...] = ()
         if direction == "backward":
             slots = torch.empty(grid.slots * learnable, dtype=torch.float64, device=x.device)
             sums = totals, slots, module.tickets(grid.groups)
-        name = f"eafo_{direction}_{grid.kind}"
         module.launch(name, x, grid.blocks, *tensors, *sums, *grid.arguments, *rows)
         return totals
 
@@ -211,43 +240,52 @@ class _Grid:
     """How a launch with a value a channel is cut: fixed by the layout and the device, so that sums have a fixed order.
 
     Args:
-        kind: ``rows`` or ``planes``, the end of the kernel's name.
         blocks: how many.
         slots: sums a learnable parameter.
         groups: of blocks that wait for each other's sums.
         arguments: what the kernel takes.
     """
 
-    kind: str
     blocks: int
     slots: int
     groups: int
     arguments: tuple[int, ...]
 
     @classmethod
-    def of(cls, layout: Layout, tensors: tuple[torch.Tensor, ...], processors: int) -> _Grid:
-        """The grid of a layout on a device of so many processors."""
-        most = processors * _BLOCKS_PER_PROCESSOR
+    def of(cls, layout: Layout, tensors: tuple[torch.Tensor, ...], most: int, threads: int) -> _Grid:
+        """The grid of a layout on a device that has so many blocks at work."""
+        size = tensors[0].element_size()
+        width = _PACK_BYTES // size
         if layout.inner > 1:
-            planes = layout.outer * layout.channels
+            lanes = min(threads, _power(-(-layout.inner // (width * cuda.AHEAD))))
             # Few planes are cut, so that every processor has work; a piece holds some packs for every thread.
-            pieces = max(1, min(-(-most // planes), layout.inner // (16 * cuda.THREADS)))
-            units = planes * pieces
-            return cls("planes", min(units, most), units, 1, (planes, layout.channels, layout.inner, pieces))
-        width = _PACK_BYTES // tensors[0].element_size()
+            few = -(-most // (layout.outer * layout.channels))
+            pieces = max(1, min(few, layout.inner // (16 * threads)))
+            turns = -(-layout.outer * lanes // threads)
+            ranks = pieces * max(1, min(turns, most // (layout.channels * pieces)))
+            return cls(
+                layout.channels * ranks,
+                layout.channels * ranks,
+                layout.channels,
+                (layout.outer, layout.channels, layout.inner, pieces, lanes),
+            )
         starts = {t.data_ptr() % _PACK_BYTES for t in tensors}
         wide = layout.channels % width == 0 and starts == {0}
-        packs = layout.channels // width if wide else layout.channels
-        lanes = min(cuda.THREADS, 1 << (packs - 1).bit_length())
+        packs, pack_bytes = (layout.channels // width, _PACK_BYTES) if wide else (layout.channels, size)
+        lanes = min(threads, _power(packs), _ROW_BYTES // pack_bytes)
         groups = -(-packs // lanes)
-        ranks = max(1, min(-(-layout.outer // (2 * cuda.THREADS // lanes)), most // groups))
+        ranks = max(1, min(-(-layout.outer // (cuda.AHEAD * threads // lanes)), most // groups))
         return cls(
-            "rows",
             groups * ranks,
             ranks * layout.channels,
             groups,
             (layout.outer, layout.channels, groups, lanes, int(wide)),
         )
+
+
+def _power(n: int) -> int:
+    """The first power of two that is not below n."""
+    return 1 << (n - 1).bit_length()
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,30 +295,32 @@ class _Module:
     code: Any
     index: int
     processors: int
+    threads: int
 
     @classmethod
-    def load(cls, source: str, index: int) -> _Module:
+    def load(cls, source: str, index: int, form: cuda.Form) -> _Module:
         core = nvrtc.require()
         major, minor = torch.cuda.get_device_capability(index)
         cubin = nvrtc.compile_cubin(source, f"sm_{major}{minor}")
         device = core.Device(index)
         device.set_current()
         processors = torch.cuda.get_device_properties(index).multi_processor_count
-        return cls(core.ObjectCode.from_cubin(cubin), index, processors)
+        return cls(core.ObjectCode.from_cubin(cubin), index, processors, cuda.THREADS[form])
 
-    def blocks(self, x: torch.Tensor) -> int:
+    def blocks(self, name: str, x: torch.Tensor, *, sums: bool = False) -> int:
         """How many blocks: fixed by the size of x and the device, so that sums have a fixed order."""
-        elements = cuda.THREADS * max(1, _PACK_BYTES // x.element_size())
-        return max(1, min(-(-x.numel() // elements), self.processors * _BLOCKS_PER_PROCESSOR))
+        elements = self.threads * cuda.AHEAD * (_PACK_BYTES // x.element_size())
+        return max(1, min(-(-x.numel() // elements), self.most(name, x.dtype, sums=sums)))
 
-    def grid(self, layout: Layout, tensors: tuple[torch.Tensor, ...]) -> _Grid:
-        """How a launch with a value a channel is cut."""
-        return _Grid.of(layout, tensors, self.processors)
+    def most(self, name: str, dtype: torch.dtype, *, sums: bool = False) -> int:
+        """How many blocks of a kernel are launched at most."""
+        waves = _WAVES[f"{name} with sums" if sums else name]
+        return self.processors * waves * _resident(self, f"{name}_{_SUFFIX[dtype]}")
 
     def tickets(self, count: int = 1) -> torch.Tensor:
         """The counters by which launches know their last blocks; some a stream, for launches on two may overlap."""
         if count <= _TICKETS and may_be_kept(torch.device("cuda", self.index)):
-            return _tickets(self.index, torch.cuda.current_stream(self.index).cuda_stream)
+            return _tickets(self.index, current_stream(self.index))
         # A graph zeroes counters of its own at every replay, on whichever stream that is.
         return torch.zeros(count, dtype=torch.int32, device=f"cuda:{self.index}")
 
@@ -300,8 +340,8 @@ class _Module:
             # Autograd's threads hold no context until something asks for one, and a launch does not.
             core.Device(self.index).set_current()
             _thread.bound = self.index
-        stream = _stream(self.index, torch.cuda.current_stream(self.index).cuda_stream)
-        core.launch(stream, _config(blocks), _kernel(self, name), *values)
+        stream = _stream(self.index, current_stream(self.index))
+        core.launch(stream, _config(blocks, self.threads), _kernel(self, name), *values)
 
 
 @dataclass(frozen=True)
@@ -325,8 +365,14 @@ def _stream(index: int, handle: int) -> Any:
 
 
 @functools.lru_cache(maxsize=1024)
-def _config(blocks: int) -> Any:
-    return nvrtc.require().LaunchConfig(grid=blocks, block=cuda.THREADS)
+def _config(blocks: int, threads: int) -> Any:
+    return nvrtc.require().LaunchConfig(grid=blocks, block=threads)
+
+
+@functools.lru_cache(maxsize=1024)
+def _resident(module: _Module, name: str) -> int:
+    """Blocks that a processor holds at once."""
+    return max(1, _kernel(module, name).occupancy.max_active_blocks_per_multiprocessor(module.threads, 0))
 
 
 @functools.lru_cache(maxsize=1024)
