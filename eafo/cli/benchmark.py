@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eafo.cli.options import Json
-from eafo.cli.output import interruptible, note, say, say_json, table, write_text
+from eafo.cli.output import check_folder, interruptible, note, say, say_json, table, write_text
 from eafo.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,6 +86,9 @@ def bench(  # noqa: PLR0917 - an option each
     from eafo.kernels import bench as measuring  # noqa: PLC0415 - loads torch
     from eafo.report import bench_figure, files  # noqa: PLC0415 - loads matplotlib
 
+    for path in (output, figure):
+        if path is not None:
+            check_folder(path)
     if figure is not None:
         files.check_name(figure)
     with interruptible("what was measured is lost; fewer --sizes or --dtypes take less time"):

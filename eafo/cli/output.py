@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Interrupted",
+    "check_folder",
     "console",
     "drawing",
     "entries",
@@ -181,6 +182,18 @@ def make_directory(path: Path) -> None:
         raise InputError(f"the folder must be writable ({error.strerror})", str(path)) from error
     if not os.access(path, os.W_OK):
         raise InputError("the folder must be writable", str(path))
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a file for which there is no folder to write it in, before anything is computed.
+
+    Raises:
+        InputError: there is no such folder, or it may not be written in.
+    """
+    if not os.access(path.parent, os.W_OK | os.X_OK) or not path.parent.is_dir():
+        raise InputError(
+            "an output file needs a folder that can be written in", str(path), f"mkdir -p {path.parent}"
+        )
 
 
 def write_text(path: Path, text: str) -> None:

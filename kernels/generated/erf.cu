@@ -307,36 +307,43 @@ struct Cut {
 // So many packs a thread are on their way at once.
 const int AHEAD = 2;
 
+// The places of a thread: AHEAD of them a stride apart, then the same a step further.
+struct Walk { index_t first, stride, step; };
+// Over the whole grid, of which a block takes what lies together.
+__device__ __forceinline__ Walk grid_walk() { return {(index_t)blockIdx.x * (AHEAD * blockDim.x) + threadIdx.x, blockDim.x, (index_t)gridDim.x * (AHEAD * blockDim.x)}; }
+
 template <typename F, typename T>
-__device__ __forceinline__ void forward_span(const F f, const T* __restrict__ xs, T* __restrict__ ys, index_t n, index_t first, index_t step) {
+__device__ __forceinline__ void forward_span(const F f, const T* __restrict__ xs, T* __restrict__ ys, index_t n, const Walk& walk) {
     typedef typename F::real R;
     const int WIDTH = Cut<T>::WIDTH;
     const Cut<T> cut(n, xs, ys, xs, xs, xs);
     const Pack<T>* x_packs = (const Pack<T>*)(xs + cut.head);
     Pack<T>* y_packs = (Pack<T>*)(ys + cut.head);
-    for (index_t i = first; i < cut.packs; i += AHEAD * step) {
+    for (index_t i = walk.first; i < cut.packs; i += walk.step) {
         Pack<T> x[AHEAD];
 #pragma unroll
         for (int a = 0; a < AHEAD; ++a)
-            if (i + a * step < cut.packs) {
-                x[a] = x_packs[i + a * step];
+            if (i + a * walk.stride < cut.packs) {
+                x[a] = x_packs[i + a * walk.stride];
             }
 #pragma unroll
         for (int a = 0; a < AHEAD; ++a)
-            if (i + a * step < cut.packs) {
+            if (i + a * walk.stride < cut.packs) {
                 R in[WIDTH], y[WIDTH];
                 load_all(in, x[a]);
 #pragma unroll
                 for (int j = 0; j < WIDTH; ++j) y[j] = f.value(in[j]);
                 Pack<T> out;
                 store_all(out, y);
-                y_packs[i + a * step] = out;
+                y_packs[i + a * walk.stride] = out;
             }
     }
-    for (index_t i = first; i < cut.rest; i += step) {
-        const index_t place = cut.single(i);
-        store(ys[place], f.value(load(xs[place])));
-    }
+    for (index_t i = walk.first; i < cut.rest; i += walk.step)
+        for (int a = 0; a < AHEAD; ++a)
+            if (i + a * walk.stride < cut.rest) {
+                const index_t place = cut.single(i + a * walk.stride);
+                store(ys[place], f.value(load(xs[place])));
+            }
 }
 
 // What one element gives.
@@ -351,23 +358,23 @@ __device__ __forceinline__ typename F::real backward_one(const F& f, typename F:
 
 // The gradient of x; what each parameter's gradient has from these elements is added to sums.
 template <typename F, typename T>
-__device__ __forceinline__ void backward_span(const F f, const T* __restrict__ xs, const T* __restrict__ gs, T* __restrict__ ds, typename F::real* sums, index_t n, index_t first, index_t step) {
+__device__ __forceinline__ void backward_span(const F f, const T* __restrict__ xs, const T* __restrict__ gs, T* __restrict__ ds, typename F::real* sums, index_t n, const Walk& walk) {
     typedef typename F::real R;
     const int WIDTH = Cut<T>::WIDTH;
     const Cut<T> cut(n, xs, gs, ds, xs, xs);
     const Pack<T>*x_packs = (const Pack<T>*)(xs + cut.head), *g_packs = (const Pack<T>*)(gs + cut.head);
     Pack<T>* d_packs = (Pack<T>*)(ds + cut.head);
-    for (index_t i = first; i < cut.packs; i += AHEAD * step) {
+    for (index_t i = walk.first; i < cut.packs; i += walk.step) {
         Pack<T> x[AHEAD], h[AHEAD];
 #pragma unroll
         for (int a = 0; a < AHEAD; ++a)
-            if (i + a * step < cut.packs) {
-                x[a] = x_packs[i + a * step];
-                h[a] = g_packs[i + a * step];
+            if (i + a * walk.stride < cut.packs) {
+                x[a] = x_packs[i + a * walk.stride];
+                h[a] = g_packs[i + a * walk.stride];
             }
 #pragma unroll
         for (int a = 0; a < AHEAD; ++a)
-            if (i + a * step < cut.packs) {
+            if (i + a * walk.stride < cut.packs) {
                 R in[WIDTH], g[WIDTH], d[WIDTH];
                 load_all(in, x[a]);
                 load_all(g, h[a]);
@@ -375,59 +382,61 @@ __device__ __forceinline__ void backward_span(const F f, const T* __restrict__ x
                 for (int j = 0; j < WIDTH; ++j) d[j] = backward_one(f, in[j], g[j], sums);
                 Pack<T> out;
                 store_all(out, d);
-                d_packs[i + a * step] = out;
+                d_packs[i + a * walk.stride] = out;
             }
     }
-    for (index_t i = first; i < cut.rest; i += step) {
-        const index_t place = cut.single(i);
-        store(ds[place], backward_one(f, load(xs[place]), load(gs[place]), sums));
-    }
+    for (index_t i = walk.first; i < cut.rest; i += walk.step)
+        for (int a = 0; a < AHEAD; ++a)
+            if (i + a * walk.stride < cut.rest) {
+                const index_t place = cut.single(i + a * walk.stride);
+                store(ds[place], backward_one(f, load(xs[place]), load(gs[place]), sums));
+            }
 }
 
-extern "C" __global__ void __launch_bounds__(256) eafo_forward_float32(const float* xs, float* ys, index_t n) {
+extern "C" __global__ void __launch_bounds__(128) eafo_forward_float32(const float* xs, float* ys, index_t n) {
     const float32_compensated f = {};
-    forward_span(f, xs, ys, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
+    forward_span(f, xs, ys, n, grid_walk());
 }
 
 // slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(256) eafo_backward_float32(const float* xs, const float* gs, float* ds, float* totals, double* slots, unsigned* ticket, index_t n) {
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_float32(const float* xs, const float* gs, float* ds, float* totals, double* slots, unsigned* ticket, index_t n) {
     const float32_compensated f = {};
     float sums[float32_compensated::SUMS + 1] = {};
-    backward_span(f, xs, gs, ds, sums, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
+    backward_span(f, xs, gs, ds, sums, n, grid_walk());
 }
 
-extern "C" __global__ void __launch_bounds__(256) eafo_forward_float16(const float16_t* xs, float16_t* ys, index_t n) {
+extern "C" __global__ void __launch_bounds__(128) eafo_forward_float16(const float16_t* xs, float16_t* ys, index_t n) {
     const float32_fused f = {};
-    forward_span(f, xs, ys, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
+    forward_span(f, xs, ys, n, grid_walk());
 }
 
 // slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(256) eafo_backward_float16(const float16_t* xs, const float16_t* gs, float16_t* ds, float* totals, double* slots, unsigned* ticket, index_t n) {
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_float16(const float16_t* xs, const float16_t* gs, float16_t* ds, float* totals, double* slots, unsigned* ticket, index_t n) {
     const float32_fused f = {};
     float sums[float32_fused::SUMS + 1] = {};
-    backward_span(f, xs, gs, ds, sums, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
+    backward_span(f, xs, gs, ds, sums, n, grid_walk());
 }
 
-extern "C" __global__ void __launch_bounds__(256) eafo_forward_bfloat16(const bfloat16_t* xs, bfloat16_t* ys, index_t n) {
+extern "C" __global__ void __launch_bounds__(128) eafo_forward_bfloat16(const bfloat16_t* xs, bfloat16_t* ys, index_t n) {
     const float32_fused f = {};
-    forward_span(f, xs, ys, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
+    forward_span(f, xs, ys, n, grid_walk());
 }
 
 // slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(256) eafo_backward_bfloat16(const bfloat16_t* xs, const bfloat16_t* gs, bfloat16_t* ds, float* totals, double* slots, unsigned* ticket, index_t n) {
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_bfloat16(const bfloat16_t* xs, const bfloat16_t* gs, bfloat16_t* ds, float* totals, double* slots, unsigned* ticket, index_t n) {
     const float32_fused f = {};
     float sums[float32_fused::SUMS + 1] = {};
-    backward_span(f, xs, gs, ds, sums, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
+    backward_span(f, xs, gs, ds, sums, n, grid_walk());
 }
 
-extern "C" __global__ void __launch_bounds__(256) eafo_forward_float64(const double* xs, double* ys, index_t n) {
+extern "C" __global__ void __launch_bounds__(128) eafo_forward_float64(const double* xs, double* ys, index_t n) {
     const float64_fused f = {};
-    forward_span(f, xs, ys, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
+    forward_span(f, xs, ys, n, grid_walk());
 }
 
 // slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(256) eafo_backward_float64(const double* xs, const double* gs, double* ds, double* totals, double* slots, unsigned* ticket, index_t n) {
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_float64(const double* xs, const double* gs, double* ds, double* totals, double* slots, unsigned* ticket, index_t n) {
     const float64_fused f = {};
     double sums[float64_fused::SUMS + 1] = {};
-    backward_span(f, xs, gs, ds, sums, n, (index_t)blockIdx.x * blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x);
+    backward_span(f, xs, gs, ds, sums, n, grid_walk());
 }

@@ -33,6 +33,15 @@ def test_the_gated_form_beside_the_exact_precision(eafo):
     assert head[1:] == ["size", "eafo", "copy", "eager", "exact", "kept", "peak"]
 
 
+@pytest.mark.parametrize(("option", "name"), [("--csv", "none/out.csv"), ("--figure", "none/out.svg")])
+def test_a_folder_that_is_not_there_is_told_before_anything_is_measured(eafo, option, name):
+    ran = eafo("bench", "relu", *QUICK, option, name)
+    assert ran.status == 2
+    assert "an output file needs a folder that can be written in" in ran.err
+    assert "mkdir -p none" in ran.err
+    assert "µs" not in ran.err
+
+
 def test_a_csv_and_a_figure(eafo, tmp_path):
     ran = eafo("bench", "relu", *QUICK, "--csv", "out.csv", "--figure", "out.svg")
     assert ran.status == 0

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ import torch
 from eafo.catalog import get, names
 from eafo.errors import BuildError, InputError, MissingDependencyError
 from eafo.kernels import compile_kernel, emit, nvrtc
+from eafo.kernels.launch import cuda as launching
 from eafo.kernels.launch.cuda import CudaRunner
 
 needs_nvrtc = pytest.mark.skipif(not nvrtc.available(), reason="eafo[cuda] is not installed")
@@ -50,6 +55,23 @@ def test_without_the_package_the_remedy_is_named(monkeypatch):
     with pytest.raises(MissingDependencyError, match=r'pip install "eafo\[cuda\]"'):
         nvrtc.compile_cubin(emit("relu", "cuda"), "sm_90")
     assert not nvrtc.available()
+
+
+def test_a_thread_of_autograd_has_a_context_before_the_driver_is_asked(monkeypatch):
+    bound, device = set(), SimpleNamespace(set_current=lambda: bound.add(threading.get_ident()))
+
+    def most_at_once(threads, _):
+        assert threading.get_ident() in bound
+        return 2048 // threads
+
+    kernel = SimpleNamespace(occupancy=SimpleNamespace(max_active_blocks_per_multiprocessor=most_at_once))
+    code = SimpleNamespace(get_kernel=lambda name: kernel)
+    monkeypatch.setattr(nvrtc, "require", lambda: SimpleNamespace(Device=lambda index: device))
+    monkeypatch.setattr(torch.cuda, "device", contextlib.nullcontext)
+    with ThreadPoolExecutor(1) as pool:
+        module = launching._Module(code, 0, 132, 128)
+        found = pool.submit(module.most, "eafo_backward", torch.float32, sums=True).result()
+    assert found == 132 * 16
 
 
 def test_cuda_by_name_serves_tensors_of_the_cpu_through_torch():

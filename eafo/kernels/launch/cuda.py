@@ -335,13 +335,9 @@ class _Module:
                 self._launch(name, blocks, *values)
 
     def _launch(self, name: str, blocks: int, *values: int) -> None:
-        core = nvrtc.require()
-        if getattr(_thread, "bound", None) != self.index:
-            # Autograd's threads hold no context until something asks for one, and a launch does not.
-            core.Device(self.index).set_current()
-            _thread.bound = self.index
+        _bind(self.index)
         stream = _stream(self.index, current_stream(self.index))
-        core.launch(stream, _config(blocks, self.threads), _kernel(self, name), *values)
+        nvrtc.require().launch(stream, _config(blocks, self.threads), _kernel(self, name), *values)
 
 
 @dataclass(frozen=True)
@@ -355,6 +351,14 @@ class _Stream:
 
 
 _thread = threading.local()
+
+
+def _bind(index: int) -> None:
+    """Give this thread a device's context: autograd's threads hold none until something asks for one, and a launch does not."""
+    if getattr(_thread, "bound", None) != index:
+        nvrtc.require().Device(index).set_current()
+        _thread.bound = index
+
 
 # What a launch needs is made once: making it takes ten times as long as the launch itself.
 
@@ -372,7 +376,9 @@ def _config(blocks: int, threads: int) -> Any:
 @functools.lru_cache(maxsize=1024)
 def _resident(module: _Module, name: str) -> int:
     """Blocks that a processor holds at once."""
-    return max(1, _kernel(module, name).occupancy.max_active_blocks_per_multiprocessor(module.threads, 0))
+    with torch.cuda.device(module.index):
+        _bind(module.index)
+        return max(1, _kernel(module, name).occupancy.max_active_blocks_per_multiprocessor(module.threads, 0))
 
 
 @functools.lru_cache(maxsize=1024)
