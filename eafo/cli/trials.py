@@ -200,6 +200,15 @@ def compare(  # noqa: PLR0917 - each is an option of the command
         Path | None,
         typer.Option("--checkpoints", metavar="DIR", help="Keep trainings there, and go on from there."),
     ] = None,
+    rate: Annotated[
+        float, typer.Option("--rate", help="Train at so many times the recipe's learning rate.")
+    ] = 1.0,
+    rates: Annotated[
+        str,
+        typer.Option(
+            "--rates", metavar="0.5,1,2", help="Choose each activation's among these, on seeds of its own."
+        ),
+    ] = "",
     workers: Workers = None,
     executor: Executor = "local",
     gpus: Gpus = 0.0,
@@ -222,6 +231,7 @@ def compare(  # noqa: PLR0917 - each is an option of the command
         record,
         stacked,
         None if checkpoints is None else str(checkpoints),
+        rate,
     )
     with interruptible("a comparison is saved when it is complete: start it again"):
         comparison = searches.compare(
@@ -232,6 +242,7 @@ def compare(  # noqa: PLR0917 - each is an option of the command
             budget=budget,
             first_seed=first_seed,
             setting=setting,
+            rates=_numbers(rates),
             workers=workers,
             executor=executor,
             gpus=gpus,
@@ -243,6 +254,16 @@ def compare(  # noqa: PLR0917 - each is an option of the command
     else:
         show_comparison(comparison)
     note(f"saved {path}; `eafo report {path.stem}` writes a page")
+
+
+def _numbers(text: str) -> list[float]:
+    """Numbers between commas."""
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise InputError(
+            "rates must be numbers between commas", text, "for example --rates 0.5,1,2"
+        ) from error
 
 
 def _comparison_path(save: str | None, task: str) -> Path:

@@ -68,6 +68,8 @@ def comparison_command(comparison: Comparison) -> str:
     for name, value in comparison.setting.to_dict().items():
         option = "--compile" if name == "compiled" else f"--{name}"
         options += [option] if value is True else [option, str(value)]
+    if comparison.rates:
+        options += ["--rates", ",".join(f"{rate:g}" for rate in comparison.rates)]
     return shlex.join(["eafo", "compare", *texts, *options])
 
 

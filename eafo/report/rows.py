@@ -66,7 +66,12 @@ def of_comparison(comparison: Comparison) -> list[Row]:
             arm.activation,
             arm.estimate,
             arm.outcomes,
-            "; ".join(arm.failures),
+            "; ".join(
+                [
+                    *([f"{arm.rate:g} times the recipe's learning rate"] if comparison.rates else []),
+                    *arm.failures,
+                ]
+            ),
         )
         for index, arm in enumerate(comparison.arms)
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from eafo import catalog, tasks
@@ -13,7 +15,7 @@ from eafo.search.results import Arm, Comparison
 from eafo.tasks import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from eafo.activation import Activation
     from eafo.catalog import ActivationLike
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Found", "compare", "distinct", "length_of", "run_jobs"]
 
 _MOST_SEEDS = 10_000
+#: By which a learning rate is chosen.
+_TUNING_SEEDS = 3
 
 
 def compare(
@@ -35,6 +39,7 @@ def compare(
     gpus: float = 0.0,
     first_seed: int = 0,
     setting: tasks.Setting | None = None,
+    rates: Sequence[float] = (),
     progress: Progress | None = None,
 ) -> Comparison:
     """Train each activation with each seed and gather scores with intervals.
@@ -53,6 +58,8 @@ def compare(
         gpus: GPUs of each training, which Ray shares out; a fraction lets trainings share one.
         first_seed: the first of the seeds.
         setting: on what trainings run, and what they keep; the default is one thread of the processor in float32.
+        rates: each activation is trained at the best of these, in times the recipe's learning rate: by the mean over three
+            seeds that follow the compared ones, on which nothing else is decided. Empty for the recipe's own.
         progress: told how far it is.
 
     Raises:
@@ -66,18 +73,49 @@ def compare(
     _check("first_seed", first_seed, 0)
     found.prepare()
     chosen = tuple(range(first_seed, first_seed + seeds))
-    # Seed by seed, so that an interrupted look at the bar's best compares arms of equal counts.
-    size = setting.stacked
-    stacks = [chosen[start : start + size] for start in range(0, seeds, size)]
-    jobs = [
-        Job(i, a, task, first, length, setting, tuple(rest))
-        for first, *rest in stacks
-        for i, a in enumerate(compared)
-    ]
+    tried = [replace(setting, rate=rate) for rate in rates]
+    if tried:
+        tasks.check(found, replace(setting, rate=2.0))
+    progress = progress or SilentProgress()
     with make_executor(executor, workers, gpus) as at_work:
-        results = run_jobs(jobs, at_work, progress or SilentProgress(), [a.name for a in compared])
-    arms = tuple(Arm.of(a, results[i]) for i, a in enumerate(compared))
-    return Comparison(found.name if task in tasks.names() else task, length, chosen, arms, setting)
+
+        def train(arms: list[tuple[Activation, tasks.Setting]], seeds: range) -> Found:
+            # Seed by seed, so that an interrupted look at the bar's best compares arms of equal counts.
+            size = setting.stacked
+            stacks = [seeds[start : start + size] for start in range(0, len(seeds), size)]
+            jobs = [
+                Job(i, a, task, first, length, own, tuple(rest))
+                for first, *rest in stacks
+                for i, (a, own) in enumerate(arms)
+            ]
+            return run_jobs(jobs, at_work, progress, [a.name for a, _ in arms])
+
+        settings = [setting] * len(compared)
+        if tried:
+            own_seeds = range(first_seed + seeds, first_seed + seeds + _TUNING_SEEDS)
+            means = _means(train([(a, s) for a in compared for s in tried], own_seeds))
+            settings = [
+                # Of equals the nearest to the recipe's own.
+                max(
+                    enumerate(tried, i * len(tried)),
+                    key=lambda one: (means[one[0]], -abs(math.log(one[1].rate))),
+                )[1]
+                for i in range(len(compared))
+            ]
+        results = train(list(zip(compared, settings, strict=True)), range(first_seed, first_seed + seeds))
+    arms = tuple(Arm.of(a, results[i], settings[i].rate) for i, a in enumerate(compared))
+    name = found.name if task in tasks.names() else task
+    return Comparison(name, length, chosen, arms, setting, tuple(float(rate) for rate in rates))
+
+
+def _means(found: Found) -> dict[int, float]:
+    """The mean score of each arm; minus infinity where a seed failed."""
+    means = dict.fromkeys(found, -math.inf)
+    for owner, results in found.items():
+        scores = [r.score for r in results.values() if isinstance(r, Outcome)]
+        if len(scores) == len(results):
+            means[owner] = sum(scores) / len(scores)
+    return means
 
 
 def distinct(activations: Iterable[ActivationLike]) -> tuple[Activation, ...]:

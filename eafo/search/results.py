@@ -180,19 +180,21 @@ class Arm:
         activation: what was trained.
         outcomes: the finished seeds in their order.
         failures: ``"seed 3: reason"`` for each seed that did not finish.
+        rate: so many times the recipe's learning rate it was trained at.
         estimate: mean and interval over the seeds; None where a seed failed, for leaving it out would flatter.
     """
 
     activation: Activation
     outcomes: tuple[Outcome, ...]
     failures: tuple[str, ...] = ()
+    rate: float = 1.0
 
     @classmethod
-    def of(cls, activation: Activation, found: Mapping[int, Outcome | EafoError]) -> Arm:
+    def of(cls, activation: Activation, found: Mapping[int, Outcome | EafoError], rate: float = 1.0) -> Arm:
         """The arm of what became of each seed."""
         own = sorted(found.items())
         failures = tuple(f"seed {seed}: {r}" for seed, r in own if not isinstance(r, Outcome))
-        return cls(activation, tuple(r for _, r in own if isinstance(r, Outcome)), failures)
+        return cls(activation, tuple(r for _, r in own if isinstance(r, Outcome)), failures, rate)
 
     @property
     def estimate(self) -> Estimate | None:
@@ -210,6 +212,7 @@ class Comparison:
         seeds: the seeds, the same for every arm.
         arms: the activations in the order given.
         setting: on what they were trained.
+        rates: among which each arm's learning rate was chosen, in times the recipe's; empty where it was the recipe's.
     """
 
     task: str
@@ -217,6 +220,7 @@ class Comparison:
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
     setting: Setting = field(default_factory=Setting)
+    rates: tuple[float, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each activation and seed."""
@@ -255,11 +259,13 @@ class Comparison:
             "epochs": self.epochs,
             "seeds": list(self.seeds),
             "setting": self.setting.to_dict(),
+            "rates": list(self.rates),
             "arms": [
                 {
                     "activation": json.loads(arm.activation.to_json()),
                     "outcomes": [o.to_dict() for o in arm.outcomes],
                     "failures": list(arm.failures),
+                    "rate": arm.rate,
                     "estimate": None if arm.estimate is None else asdict(arm.estimate),
                 }
                 for arm in self.arms
@@ -277,11 +283,13 @@ class Comparison:
                     Activation.from_json(json.dumps(arm["activation"])),
                     tuple(map(Outcome.from_dict, arm["outcomes"])),
                     tuple(map(str, arm["failures"])),
+                    float(arm.get("rate", 1.0)),
                 )
                 for arm in values["arms"]
             )
             seeds, setting = tuple(map(int, values["seeds"])), Setting.from_dict(values.get("setting", {}))
-            return cls(str(values["task"]), int(values["epochs"]), seeds, arms, setting)
+            rates = tuple(map(float, values.get("rates", ())))
+            return cls(str(values["task"]), int(values["epochs"]), seeds, arms, setting, rates)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError("a comparison's JSON must be what save wrote", repr(values)) from error
 

@@ -16,7 +16,7 @@ from eafo.nn import Module
 from eafo.tasks.checkpoint import Checkpoint, fingerprint, generators
 from eafo.tasks.problem import Problem
 from eafo.tasks.protocol import DivergedError, Learned, Outcome
-from eafo.tasks.recipe import TrainingRecipe
+from eafo.tasks.recipe import TrainingRecipe, set_rates
 from eafo.tasks.recording import Recorder
 from eafo.tasks.setting import Setting
 
@@ -59,7 +59,9 @@ class Run:
         self.model.train()
         total, count = torch.zeros((), dtype=torch.float64, device=self.device), 0
         for inputs, targets in self.problem.batches(self.order, len(self.curve)):
-            self.recipe.set_rates(self.optimiser, self.steps, self.epochs * self.problem.steps)
+            set_rates(
+                self.recipe, self.optimiser, self.steps, self.epochs * self.problem.steps, self.setting.rate
+            )
             given = inputs.to(self.device), targets.to(self.device)
             total += self._step(*given) * len(inputs)
             count += len(inputs)
@@ -111,6 +113,7 @@ class Run:
             self.setting.precision,
             self.device.type,
             torch.__version__,
+            *(() if self.setting.rate == 1 else (self.setting.rate,)),
         )
         key = fingerprint(self.model, *facts, batch=first)
         return Checkpoint(str(self.setting.checkpoints), key)

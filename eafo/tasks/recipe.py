@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-__all__ = ["Recipe", "TrainingRecipe"]
+__all__ = ["Recipe", "TrainingRecipe", "set_rates"]
 
 
 class TrainingRecipe(Protocol):
@@ -28,6 +28,13 @@ class TrainingRecipe(Protocol):
     def set_rates(self, optimiser: Optimizer, step: int, steps: int) -> None:
         """Set the learning rates of a step of so many, counted from 0."""
         ...
+
+
+def set_rates(recipe: TrainingRecipe, optimiser: Optimizer, step: int, steps: int, times: float) -> None:
+    """Set the learning rates of a step to so many times the recipe's."""
+    recipe.set_rates(optimiser, step, steps)
+    for group in optimiser.param_groups:
+        group["lr"] *= times
 
 
 @dataclass(frozen=True)

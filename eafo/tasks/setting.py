@@ -1,7 +1,8 @@
-"""On what a training runs, and what it keeps: all that is neither the task's recipe nor its seed."""
+"""On what a training runs, what it keeps, and at how many times its recipe's rate: all that is neither the task nor the seed."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -29,6 +30,7 @@ class Setting:
         stacked: so many seeds of one activation are trained as one stack of networks; see `eafo.tasks.run_stacked`.
         checkpoints: the directory where a training leaves its state after each epoch and from which it goes on; None for
             neither.
+        rate: so many times the learning rates of the task's recipe, over the whole of its schedule.
 
     Raises:
         InputError: a value that is none of these.
@@ -46,6 +48,7 @@ class Setting:
     record: bool = False
     stacked: int = 1
     checkpoints: str | None = None
+    rate: float = 1.0
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
@@ -55,6 +58,9 @@ class Setting:
         for what, count in (("examples", self.examples), ("stacked seeds", self.stacked)):
             if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
                 raise InputError(f"the number of {what} must be a whole number from 1", count)
+        number = isinstance(self.rate, int | float) and not isinstance(self.rate, bool)
+        if not number or not 0 < self.rate < math.inf:
+            raise InputError("a rate must be a positive number, times the recipe's own", self.rate)
         if self.stacked > 1:
             self.check_stacked()
 

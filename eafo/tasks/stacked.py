@@ -21,6 +21,7 @@ from eafo.nn import Module
 from eafo.tasks.loop import learnable_values, outcome_of, score
 from eafo.tasks.models import by_kind
 from eafo.tasks.protocol import DivergedError, Outcome
+from eafo.tasks.recipe import set_rates
 from eafo.tasks.setting import Setting
 from eafo.tasks.train import prepared
 
@@ -183,7 +184,7 @@ class Stack:
         total = torch.zeros(len(self.members), dtype=torch.float64, device=self.setting.device)
         count = 0
         for batches in zip(*(self.problem.batches(m.order, number) for m in self.members), strict=True):
-            self.recipe.set_rates(self.optimiser, self.steps, epochs * self.problem.steps)
+            set_rates(self.recipe, self.optimiser, self.steps, epochs * self.problem.steps, self.setting.rate)
             size = len(batches[0][0])
             total += self.step(batches) * size
             count += size

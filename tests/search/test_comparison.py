@@ -4,13 +4,18 @@ import builtins
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import eafo
 from eafo.errors import DataError, InputError, MissingDependencyError
+from eafo.report.provenance import comparison_command
+from eafo.report.rows import of_comparison
 from eafo.search import Comparison, compare
+from eafo.search.results import Arm
+from eafo.tasks import Setting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +35,38 @@ def test_a_real_comparison() -> None:
         assert arm.estimate.count == 2
         # In one process or in another, a training is the same.
         assert arm.outcomes[0].loss == eafo.tasks.get("mnist1d").run(arm.activation, 5, 2).loss
+
+
+def test_learning_rates_are_chosen_on_seeds_of_their_own(toys: Toys) -> None:
+    rates, small = (0.01, 1.0, 4.0), Setting(examples=300)
+    found = compare(
+        ["relu", "gelu"], "mnist1d", 2, epochs=1, workers=2, first_seed=5, setting=small, rates=rates
+    )
+    task = eafo.tasks.get("mnist1d")
+    for arm in found.arms:
+
+        def score(seed: int, rate: float, arm: Arm = arm) -> float:
+            return eafo.tasks.run(task, arm.activation, seed, 1, replace(small, rate=rate)).score
+
+        means = {rate: sum(score(seed, rate) for seed in (7, 8, 9)) / 3 for rate in rates}
+        assert means[arm.rate] == max(means.values())
+        assert len(set(means.values())) > 1
+        assert [o.score for o in arm.outcomes] == [score(seed, arm.rate) for seed in (5, 6)]
+    assert found.rates == rates
+    assert Comparison.load(found.save(toys.folder / "rates.json")) == found
+    assert comparison_command(found).endswith("--rates 0.01,1,4")
+    assert all("times the recipe's learning rate" in row.note for row in of_comparison(found))
+
+
+@pytest.mark.parametrize("rates", [(0.0,), (1.0, float("inf")), (1.0, -2.0)])
+def test_rates_that_are_none_are_refused(rates: tuple[float, ...]) -> None:
+    with pytest.raises(InputError, match="a rate must be a positive number, times the recipe's own"):
+        compare(["relu"], "mnist1d", 1, epochs=1, rates=rates)
+
+
+def test_rates_are_for_tasks_that_take_a_setting(toys: Toys) -> None:
+    with pytest.raises(InputError, match="a task runs in another setting where its run takes"):
+        compare(["relu"], "toy_tasks:Toy", 1, epochs=1, rates=(0.5, 1))
 
 
 def test_it_survives_its_file(toys: Toys) -> None:

@@ -41,6 +41,7 @@ def test_a_setting_survives_its_own_form() -> None:
     assert Setting.from_dict({"stacked": 3}) == Setting(stacked=3)
     with pytest.raises(InputError, match="a setting must be what to_dict wrote, but got 'colour'"):
         Setting.from_dict({"colour": 1})
+    assert Setting(rate=2.0).to_dict() == {"rate": 2.0}
     assert Setting(examples=3).with_examples(5).examples == 3
     assert Setting().with_examples(5).examples == 5
 
@@ -105,3 +106,16 @@ def test_labels_are_those_of_the_first_examples() -> None:
     recipe = dataclasses.replace(found.recipe, batch=100)
     outcome = train(part, eafo.get("relu"), recipe, seed=0, epochs=1, share=0.0)
     assert (outcome.score * 100) % 100 == pytest.approx(0, abs=1e-9)
+
+
+def test_a_rate_is_times_that_of_the_recipe() -> None:
+    task = tasks.get("mnist1d")
+    twice = dataclasses.replace(
+        task, recipe=dataclasses.replace(task.recipe, learning_rate=2 * task.recipe.learning_rate)
+    )
+    found = tasks.run(task, eafo.get("relu"), 3, 2, Setting(examples=200, rate=2.0))
+    assert found.loss == tasks.run(twice, eafo.get("relu"), 3, 2, Setting(examples=200)).loss
+    assert found.loss != tasks.run(task, eafo.get("relu"), 3, 2, Setting(examples=200)).loss
+    for rate in (0, -1.0, float("inf"), float("nan"), True, "2"):
+        with pytest.raises(InputError, match="a rate must be a positive number"):
+            Setting(rate=rate)  # type: ignore[arg-type]
