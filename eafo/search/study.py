@@ -80,12 +80,12 @@ def run(
     possible = candidates(wanted.space)
     place = find(wanted.name, storage)
     tasks.get(wanted.task).prepare()
-    with locked(place), opened(place) as database:
+    # The executor first: one that cannot be had leaves no study behind.
+    with make_executor(executor, workers, gpus) as at_work, locked(place), opened(place) as database:
         study = _study(database, wanted)
         study.sampler = sampler or make_sampler(wanted.sampler, len(study.get_trials(deepcopy=False)))
         study.pruner = pruner or make_pruner(wanted.pruner)
-        with make_executor(executor, workers, gpus) as at_work:
-            Driver(study, wanted, possible, at_work, progress or SilentProgress(), batch=batch).work()
+        Driver(study, wanted, possible, at_work, progress or SilentProgress(), batch=batch).work()
         return read_study(study)
 
 

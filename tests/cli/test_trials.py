@@ -149,6 +149,6 @@ def test_trainings_run_as_they_are_asked_to(eafo, tmp_path):
 def test_rates_are_numbers(eafo):
     ran = eafo("compare", "relu", "--rates", "1,two")
     assert ran.status == 2
-    assert "rates must be numbers between commas, but got '1,two' (for example --rates 0.5,1,2)" in " ".join(
+    assert "rates must be numbers between commas, but got '1,two'; for example --rates 0.5,1,2" in " ".join(
         ran.err.split()
     )

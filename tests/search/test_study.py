@@ -330,3 +330,19 @@ def test_importance_names_the_choice_that_matters(toys: Toys) -> None:
         workers=1,
     )
     assert alone.importance[0] == ("epsilon", pytest.approx(1.0))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"executor": "slurm"}, "an executor must be local, ray"),
+        ({"gpus": 0.5}, "GPUs are shared out by Ray alone"),
+        ({"workers": 0}, "workers must be"),
+    ],
+)
+def test_an_executor_that_cannot_be_had_leaves_no_study(
+    toys: Toys, given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run(plan(), storage=toys.folder / "none.db", **given)
+    assert not (toys.folder / "none.db").exists()
