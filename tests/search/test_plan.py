@@ -66,7 +66,7 @@ def test_a_plan_survives_its_own_form() -> None:
          "setting, ladder, surrogate, budget, but got 'triels'; did you mean 'trials'?"),
         ("space/base", ["relu"], "the keys of [space] are: bases, laws, scale_free, orders, parameters, grammar, filters, but got 'base'; did you mean 'bases'?"),
         ("space/parameters/t/hihg", 1, "the keys of [space.parameters.t] are: low, high, log, learnable, but got 'hihg'"),
-        ("setting", {"devise": "cpu"}, "the keys of [setting] are: device, precision, compiled, examples, record, stacked, checkpoints, "
+        ("setting", {"devise": "cpu"}, "the keys of [setting] are: device, precision, compiled, examples, record, stacked, checkpoints, rate, "
          "but got 'devise'; did you mean 'device'?"),
         ("setting", {"precision": "half"}, "precision must be one of float32, bfloat16, float16, but got 'half'"),
         ("setting", {"examples": 0}, "the number of examples must be a whole number from 1, but got 0"),
