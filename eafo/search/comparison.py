@@ -75,6 +75,8 @@ def compare(
     chosen = tuple(range(first_seed, first_seed + seeds))
     tried = [replace(setting, rate=rate) for rate in rates]
     if tried:
+        if setting.rate != 1:
+            raise InputError("a rate is fixed or chosen among rates, not both", setting.rate, "leave one out")
         tasks.check(found, replace(setting, rate=2.0))
     progress = progress or SilentProgress()
     with make_executor(executor, workers, gpus) as at_work:

@@ -64,6 +64,11 @@ def test_rates_that_are_none_are_refused(rates: tuple[float, ...]) -> None:
         compare(["relu"], "mnist1d", 1, epochs=1, rates=rates)
 
 
+def test_a_rate_is_fixed_or_chosen() -> None:
+    with pytest.raises(InputError, match=r"a rate is fixed or chosen among rates, not both, but got 2\.0"):
+        compare(["relu"], "mnist1d", 1, epochs=1, setting=Setting(rate=2.0), rates=(0.5, 1))
+
+
 def test_rates_are_for_tasks_that_take_a_setting(toys: Toys) -> None:
     with pytest.raises(InputError, match="a task runs in another setting where its run takes"):
         compare(["relu"], "toy_tasks:Toy", 1, epochs=1, rates=(0.5, 1))
