@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
@@ -104,7 +105,8 @@ def _confirmed(study: Study, seeds: int, place: _Place, as_json: bool) -> Confir
     from eafo.search.confirmation import BASELINES  # noqa: PLC0415
     from eafo.search.progress import RichProgress  # noqa: PLC0415
 
-    candidates = [t.activation for t in study.leaders(3) if t.activation is not None]
+    leaders, rates = study.leaders(3), study.plan.space.rates
+    candidates = [t.activation for t in leaders if t.activation is not None]
     names = {str(c) for c in candidates}
     baselines = [b for b in BASELINES if str(get(b)) not in names]
     path = _STUDIES / f"{study.name}-confirmation.json"
@@ -117,6 +119,8 @@ def _confirmed(study: Study, seeds: int, place: _Place, as_json: bool) -> Confir
         seeds=seeds,
         epochs=study.plan.epochs,
         setting=study.plan.setting,
+        settings=[replace(t.setting, rate=1.0) if rates else t.setting for t in leaders],
+        rates=rates,
         progress=RichProgress(),
         **place,
     )
@@ -209,6 +213,12 @@ def compare(  # noqa: PLR0917 - each is an option of the command
             "--rates", metavar="0.5,1,2", help="Choose each activation's among these, on seeds of its own."
         ),
     ] = "",
+    per_channel: Annotated[
+        bool, typer.Option("--per-channel", help="Learnable parameters have a value a channel.")
+    ] = False,
+    saved: Annotated[
+        str, typer.Option("--saved", help="What is kept for backward: x, or code, f′ in four bits.")
+    ] = "x",
     workers: Workers = None,
     executor: Executor = "local",
     gpus: Gpus = 0.0,
@@ -232,6 +242,8 @@ def compare(  # noqa: PLR0917 - each is an option of the command
         stacked,
         None if checkpoints is None else str(checkpoints),
         rate,
+        per_channel,
+        saved,  # type: ignore[arg-type]  # likewise
     )
     with interruptible("a comparison is saved when it is complete: start it again"):
         comparison = searches.compare(

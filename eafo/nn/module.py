@@ -86,6 +86,24 @@ class Module(torch.nn.Module):
         shape = () if self.channels is None else (self.channels,)
         self.register_parameter(name, torch.nn.Parameter(torch.full(shape, value)))
 
+    def widen(self, channels: int, channel_dim: int = 1) -> None:
+        """From one value of each learnable parameter for the layer to one a channel, in place; all start at the layer's.
+
+        Args:
+            channels: how many.
+            channel_dim: the dimension of x that holds them.
+
+        Raises:
+            InputError: the layer has channels already.
+        """
+        if self.channels is not None:
+            raise InputError("a layer must have no channels to be given some", self.channels)
+        self.channels, self.channel_dim = channels, channel_dim
+        for parameter in self.activation.learnable:
+            name = f"raw_{parameter.name}" if parameter.name in self._bounded else parameter.name
+            value = self.get_parameter(name).detach()
+            self.register_parameter(name, torch.nn.Parameter(value.expand(channels).clone()))
+
     def __getattr__(self, name: str) -> Any:
         # torch.nn.Module looks here only for what is no ordinary attribute.
         bounded = self.__dict__.get("_bounded", {})

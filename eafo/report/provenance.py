@@ -9,6 +9,7 @@ import os
 import platform
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import eafo
@@ -51,7 +52,13 @@ def task_description(name: str) -> str:
 
 
 def comparison_command(comparison: Comparison) -> str:
-    """The command that repeats a comparison; empty where an activation has no text form that reads back to it."""
+    """The command that repeats a comparison; empty where an activation has no text form that reads back to it, or is trained in its own way."""
+    if any(
+        replace(arm.setting, rate=comparison.setting.rate) != comparison.setting for arm in comparison.arms
+    ):
+        return ""
+    if not comparison.rates and any(arm.setting.rate != comparison.setting.rate for arm in comparison.arms):
+        return ""
     texts = [text_form(arm.activation) for arm in comparison.arms]
     if not all(_reads_back(text, arm.activation) for text, arm in zip(texts, comparison.arms, strict=True)):
         return ""
@@ -66,7 +73,7 @@ def comparison_command(comparison: Comparison) -> str:
     first = comparison.seeds[0]
     options += ["--first-seed", str(first)] if first else []
     for name, value in comparison.setting.to_dict().items():
-        option = "--compile" if name == "compiled" else f"--{name}"
+        option = "--compile" if name == "compiled" else f"--{name.replace('_', '-')}"
         options += [option] if value is True else [option, str(value)]
     if comparison.rates:
         options += ["--rates", ",".join(f"{rate:g}" for rate in comparison.rates)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from eafo import catalog, tasks
 from eafo.activation import Activation
-from eafo.search import Comparison, Study
+from eafo.search import Arm, Comparison, Study
 from eafo.search.results import TrialResult
 from eafo.search.statistics import Estimate
 from eafo.tasks import Outcome
@@ -66,16 +66,23 @@ def of_comparison(comparison: Comparison) -> list[Row]:
             arm.activation,
             arm.estimate,
             arm.outcomes,
-            "; ".join(
-                [
-                    *([f"{arm.rate:g} times the recipe's learning rate"] if comparison.rates else []),
-                    *arm.failures,
-                ]
-            ),
+            "; ".join([*_trained(arm, comparison), *arm.failures]),
         )
         for index, arm in enumerate(comparison.arms)
     ]
     return sorted(rows, key=lambda row: (row.estimate is None, -row.estimate.mean if row.estimate else 0.0))
+
+
+def _trained(arm: Arm, comparison: Comparison) -> list[str]:
+    """What of an arm's training is its own."""
+    own, common = arm.setting, comparison.setting
+    told = (
+        [f"{own.rate:g} times the recipe's learning rate"]
+        if comparison.rates or own.rate != common.rate
+        else []
+    )
+    told += ["a value a channel"] if own.per_channel and not common.per_channel else []
+    return told + (["f′ kept in four bits"] if own.saved != common.saved else [])
 
 
 def of_study(study: Study) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,12 +16,22 @@ from eafo.search.results import Arm, Comparison
 from eafo.tasks import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from eafo.activation import Activation
     from eafo.catalog import ActivationLike
 
-__all__ = ["Found", "compare", "distinct", "length_of", "run_jobs"]
+__all__ = [
+    "Contender",
+    "Found",
+    "check_rates",
+    "compare",
+    "distinct",
+    "length_of",
+    "run_jobs",
+    "train_arms",
+    "tuned",
+]
 
 _MOST_SEEDS = 10_000
 #: By which a learning rate is chosen.
@@ -72,42 +83,76 @@ def compare(
     _check("seeds", seeds, 1)
     _check("first_seed", first_seed, 0)
     found.prepare()
-    chosen = tuple(range(first_seed, first_seed + seeds))
-    tried = [replace(setting, rate=rate) for rate in rates]
-    if tried:
-        if setting.rate != 1:
-            raise InputError("a rate is fixed or chosen among rates, not both", setting.rate, "leave one out")
-        tasks.check(found, replace(setting, rate=2.0))
+    chosen = range(first_seed, first_seed + seeds)
+    contenders = [(activation, setting) for activation in compared]
+    check_rates(found, contenders, rates)
     progress = progress or SilentProgress()
     with make_executor(executor, workers, gpus) as at_work:
-
-        def train(arms: list[tuple[Activation, tasks.Setting]], seeds: range) -> Found:
-            # Seed by seed, so that an interrupted look at the bar's best compares arms of equal counts.
-            size = setting.stacked
-            stacks = [seeds[start : start + size] for start in range(0, len(seeds), size)]
-            jobs = [
-                Job(i, a, task, first, length, own, tuple(rest))
-                for first, *rest in stacks
-                for i, (a, own) in enumerate(arms)
-            ]
-            return run_jobs(jobs, at_work, progress, [a.name for a, _ in arms])
-
-        settings = [setting] * len(compared)
-        if tried:
-            own_seeds = range(first_seed + seeds, first_seed + seeds + _TUNING_SEEDS)
-            means = _means(train([(a, s) for a in compared for s in tried], own_seeds))
-            settings = [
-                # Of equals the nearest to the recipe's own.
-                max(
-                    enumerate(tried, i * len(tried)),
-                    key=lambda one: (means[one[0]], -abs(math.log(one[1].rate))),
-                )[1]
-                for i in range(len(compared))
-            ]
-        results = train(list(zip(compared, settings, strict=True)), range(first_seed, first_seed + seeds))
-    arms = tuple(Arm.of(a, results[i], settings[i].rate) for i, a in enumerate(compared))
+        train = functools.partial(train_arms, task=task, epochs=length, executor=at_work, progress=progress)
+        if rates:
+            contenders = tuned(train, contenders, rates, after=chosen)
+        results = train(contenders, chosen)
+    arms = tuple(Arm.of(a, results[i], own) for i, (a, own) in enumerate(contenders))
     name = found.name if task in tasks.names() else task
-    return Comparison(name, length, chosen, arms, setting, tuple(float(rate) for rate in rates))
+    return Comparison(name, length, tuple(chosen), arms, setting, tuple(float(rate) for rate in rates))
+
+
+def train_arms(
+    arms: Sequence[Contender],
+    seeds: range,
+    *,
+    task: str,
+    epochs: int,
+    executor: Executor,
+    progress: Progress,
+) -> Found:
+    """Train each arm with each seed: seed by seed, so that an interrupted look at the bar's best compares arms of equal counts."""
+    size = arms[0][1].stacked
+    stacks = [seeds[start : start + size] for start in range(0, len(seeds), size)]
+    jobs = [
+        Job(i, a, task, first, epochs, own, tuple(rest))
+        for first, *rest in stacks
+        for i, (a, own) in enumerate(arms)
+    ]
+    return run_jobs(jobs, executor, progress, [a.name for a, _ in arms])
+
+
+def check_rates(task: tasks.Task, arms: Sequence[Contender], rates: Sequence[float]) -> None:
+    """Refuse learning rates among which none can be chosen.
+
+    Raises:
+        InputError: one is no positive number; a setting fixes another; the task takes no setting.
+    """
+    for rate in rates:
+        tasks.check(task, replace(arms[0][1], rate=rate))
+    fixed = next((own.rate for _, own in arms if own.rate != 1), None)
+    if rates and fixed is not None:
+        raise InputError("a rate is fixed or chosen among rates, not both", fixed, "leave one out")
+
+
+def tuned(
+    train: Callable[[list[Contender], range], Found],
+    arms: Sequence[Contender],
+    rates: Sequence[float],
+    *,
+    after: range,
+) -> list[Contender]:
+    """Each arm at the learning rate that has the highest mean over three seeds, on which nothing else is decided.
+
+    Args:
+        train: trains arms with seeds.
+        arms: activations, and how each is trained.
+        rates: among which is chosen, in times the recipe's; of equals the nearest to 1.
+        after: the seeds are those that follow these.
+    """
+    tried = [(a, replace(own, rate=rate)) for a, own in arms for rate in rates]
+    means = _means(train(tried, range(after.stop, after.stop + _TUNING_SEEDS)))
+
+    def best(first: int) -> Contender:
+        places = range(first, first + len(rates))
+        return tried[max(places, key=lambda i: (means[i], -abs(math.log(tried[i][1].rate))))]
+
+    return [best(first) for first in range(0, len(tried), len(rates))]
 
 
 def _means(found: Found) -> dict[int, float]:
@@ -120,20 +165,27 @@ def _means(found: Found) -> dict[int, float]:
     return means
 
 
-def distinct(activations: Iterable[ActivationLike]) -> tuple[Activation, ...]:
+def distinct(
+    activations: Iterable[ActivationLike], settings: Sequence[tasks.Setting] = ()
+) -> tuple[Activation, ...]:
     """The activations of a list.
 
+    Args:
+        activations: in any form that `eafo.get` reads.
+        settings: how the first of them are trained, where they are not all trained alike.
+
     Raises:
-        InputError: it is empty or no list, a name is unknown, or two of it are the same function.
+        InputError: it is empty or no list, a name is unknown, or two of it are the same function, trained alike.
     """
     if isinstance(activations, str):
         raise InputError("activations must be a list", activations, f"write [{activations!r}]")
     compared = tuple(catalog.get(a) for a in activations)
     if not compared:
         raise InputError("a comparison needs at least one activation", "none")
+    trained = [*settings, *[None] * len(compared)]
+    functions = [(_function(a), trained[i]) for i, a in enumerate(compared)]
     for i, activation in enumerate(compared):
-        same = next((a for a in compared[:i] if _function(a) == _function(activation)), None)
-        if same is not None:
+        if functions[i] in functions[:i]:
             raise InputError(
                 "the activations of a comparison must differ", activation.name, "give each one once"
             )
@@ -150,6 +202,8 @@ def _check(what: str, value: object, least: int) -> None:
         raise InputError(f"{what} must be a whole number from {least} to {most}", value)
 
 
+#: An activation, and how it is trained.
+Contender = tuple["Activation", tasks.Setting]
 #: By arm and seed, what became of it.
 Found = dict[int, dict[int, "Outcome | EafoError"]]
 

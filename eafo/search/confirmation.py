@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from eafo import tasks
 from eafo.errors import InputError
-from eafo.search.comparison import distinct, length_of, run_jobs
-from eafo.search.executors import Job
+from eafo.search.comparison import check_rates, distinct, length_of, train_arms, tuned
 from eafo.search.executors.choice import make_executor
 from eafo.search.progress import Progress, SilentProgress
 from eafo.search.results import Arm, Comparison
@@ -171,6 +171,8 @@ def confirm(
     executor: str = "local",
     gpus: float = 0.0,
     setting: tasks.Setting | None = None,
+    settings: Sequence[tasks.Setting] = (),
+    rates: Sequence[float] = (),
     progress: Progress | None = None,
 ) -> Confirmation:
     """Train candidates and baselines with fresh seeds, and say which candidates are better than every baseline.
@@ -190,6 +192,9 @@ def confirm(
         executor: ``"local"``, ``"ray"`` or the address of a Ray cluster; see `eafo.search.executors.choice.make_executor`.
         gpus: GPUs of each training, which Ray shares out; a fraction lets trainings share one.
         setting: on what trainings run.
+        settings: how each candidate is trained, where they are not all trained as ``setting`` says: that of its trial.
+        rates: candidates and baselines alike are trained at the best of these, in times the recipe's learning rate: by the mean over
+            three seeds that follow the others. Empty for the settings' own.
         progress: told how far it is.
 
     Raises:
@@ -197,26 +202,36 @@ def confirm(
         DataError: the task's data are missing or damaged.
     """
     chosen, held = list(candidates), list(baselines)
-    arms = distinct([*chosen, *held])
+    arms = distinct([*chosen, *held], settings)
     if not chosen or not held:
         raise InputError("a confirmation needs a candidate and a baseline", f"{len(chosen)} and {len(held)}")
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 2 * _LOOKS:
         raise InputError(f"the seeds of a confirmation must be a whole number from {2 * _LOOKS}", seeds)
     found = tasks.get(task)
     epochs, setting = length_of(found, epochs, budget, setting)
+    if settings and len(settings) != len(chosen):
+        raise InputError("there must be a setting for each candidate", f"{len(settings)} for {len(chosen)}")
+    contenders = list(
+        zip(arms, [*(settings or [setting] * len(chosen)), *[setting] * len(held)], strict=True)
+    )
+    for _, own in contenders:
+        tasks.check(found, own)
+    check_rates(found, contenders, rates)
     found.prepare()
     test = Sequential(len(chosen), [seeds * (k + 1) // _LOOKS for k in range(_LOOKS)], level)
     results: dict[int, dict[int, Any]] = {i: {} for i in range(len(arms))}
     with make_executor(executor, workers, gpus) as at_work:
+        train = functools.partial(
+            train_arms, task=task, epochs=epochs, executor=at_work, progress=progress or SilentProgress()
+        )
+        if rates:
+            contenders = tuned(train, contenders, rates, after=range(first_seed, first_seed + seeds))
         done = 0
         for count in test.looks:
-            fresh = range(first_seed + done, first_seed + count)
             running = [*test.open, *range(len(chosen), len(arms))]
-            jobs = [Job(i, arms[i], task, s, epochs, setting) for s in fresh for i in running]
-            for owner, more in run_jobs(
-                jobs, at_work, progress or SilentProgress(), [a.name for a in arms]
-            ).items():
-                results[owner] |= more
+            more = train([contenders[i] for i in running], range(first_seed + done, first_seed + count))
+            for place, owner in enumerate(running):
+                results[owner] |= more[place]
             done = count
             _look(test, results, len(chosen), count)
             if not test.open:
@@ -225,8 +240,9 @@ def confirm(
         found.name if task in tasks.names() else task,
         epochs,
         tuple(range(first_seed, first_seed + done)),
-        tuple(Arm.of(a, results[i]) for i, a in enumerate(arms)),
+        tuple(Arm.of(a, results[i], own) for i, (a, own) in enumerate(contenders)),
         setting,
+        tuple(float(rate) for rate in rates),
     )
     return Confirmation(comparison, tuple(test.verdicts[i] for i in range(len(chosen))), level, test.looks)
 

@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eafo import catalog
 from eafo.errors import InputError
+from eafo.search.filters import cost
 from eafo.search.statistics import Estimate
+from eafo.tasks.setting import Setting
 
 if TYPE_CHECKING:
     from eafo.activation import Activation
     from eafo.tasks import Outcome
 
-__all__ = ["Cost", "EqualTime", "equal_time", "front", "kernel_costs"]
+__all__ = ["OBJECTIVES", "Cost", "EqualTime", "equal_time", "front", "kernel_costs", "objective"]
+
+#: What a search may make small beside the score.
+OBJECTIVES = ("time", "cost", "memory")
 
 _ELEMENTS, _ROUNDS = 2**18, 9
 
@@ -66,20 +72,45 @@ def kernel_costs(activations: Sequence[Activation], device: str = "cpu") -> list
     return [Cost(1e9 * m.seconds / m.elements, 1 / m.share_of_copy, m.kept_bytes / m.elements) for m in own]
 
 
-def front(scores: Sequence[float], costs: Sequence[float]) -> tuple[bool, ...]:
-    """Which points no other one dominates: as high a score at as low a cost, and better in one of them.
+def objective(name: str, activation: Activation, setting: Setting) -> float:
+    """What an activation costs in a training, by one of `OBJECTIVES`.
+
+    Args:
+        name: ``"time"``: of its kernels, forward and backward, in multiples of a copy, measured here and now (`kernel_costs`), so a little
+            different each time; ``"cost"``: the operations that the kernels' programs count, in multiples of GELU's, always the same;
+            ``"memory"``: bytes an element that are kept for backward.
+        activation: what is trained.
+        setting: how: on the device the time is measured, by the precision and what is kept the memory counts.
+
+    Raises:
+        InputError: the device is not here.
+        BuildError: a kernel cannot be compiled.
+
+    >>> from eafo import catalog
+    >>> objective("cost", catalog.get("gelu"), Setting()), objective("memory", catalog.get("relu"), Setting(saved="code"))
+    (1.0, 0.5)
+    """
+    if name == "memory":
+        return 0.5 if setting.saved == "code" else 4.0 if setting.precision == "float32" else 2.0
+    if name == "cost":
+        return cost(activation) / cost(catalog.get("gelu"))
+    return kernel_costs([activation], setting.device)[0].of_copy
+
+
+def front(scores: Sequence[float], *costs: Sequence[float]) -> tuple[bool, ...]:
+    """Which points no other one dominates: as high a score at as low costs, and better in one of them.
 
     Args:
         scores: higher is better.
-        costs: lower is better.
+        costs: of each kind, lower is better.
 
     >>> front([90.0, 92.0, 91.0], [1.0, 2.0, 3.0])
     (True, True, False)
     """
-    points = list(zip(scores, costs, strict=True))
+    points = [(-score, *own) for score, *own in zip(scores, *costs, strict=True)]
     return tuple(
-        not any(s >= score and c <= cost and (s, c) != (score, cost) for s, c in points)
-        for score, cost in points
+        not any(other != point and all(a <= b for a, b in zip(other, point, strict=True)) for other in points)
+        for point in points
     )
 
 

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import optuna
 from optuna.trial import TrialState
 
-from eafo import catalog
-from eafo.activation import Activation
 from eafo.errors import EafoError
+from eafo.search.cost import objective
 from eafo.search.executors import Executor, Job, Result
-from eafo.search.filters import fingerprint
-from eafo.search.records import (
-    ACTIVATION,
-    BASE,
-    FORMULA,
-    LAW,
-    REASON,
-    outcome_key,
-    read_outcomes,
-    read_rungs,
-    rung_key,
-)
+from eafo.search.records import ACTIVATION, REASON, outcome_key, read_outcomes, read_rungs, rung_key
+from eafo.search.suggesting import Proposal, Suggester
 from eafo.search.surrogate import PASSED_OVER, Chooser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from eafo.activation import Activation
     from eafo.search.plan import Plan
     from eafo.search.progress import Progress
     from eafo.search.space import Candidate
+    from eafo.search.suggesting import Key
     from eafo.tasks import Outcome
 
 __all__ = ["Driver"]
@@ -47,19 +37,11 @@ class _Flight:
     """A trial that has been asked and not told."""
 
     trial: optuna.Trial
-    activation: Activation
-    #: The activation in JSON.
-    text: str
+    proposal: Proposal
     #: By epochs and seed.
     outcomes: dict[_Unit, Outcome]
     reported: int
     sent: set[_Unit] = field(default_factory=set)
-
-
-@functools.lru_cache(maxsize=4096)
-def _in_order(text: str) -> Activation:
-    """Named by its formula as SymPy has put it in order, not as the operators stand."""
-    return catalog.get(str(catalog.get(text)))
 
 
 class Driver:
@@ -90,12 +72,11 @@ class Driver:
         batch: int | None = None,
     ) -> None:
         self._study, self._plan, self._executor, self._progress = study, plan, executor, progress
-        self._candidates = {(c.base, c.law): c for c in candidates}
+        self._suggester = Suggester(plan, candidates)
         self._flights: dict[int, _Flight] = {}
         self._batch = batch
         self._busy = 0
-        self._known: dict[tuple[str, _Unit], Outcome] = {}
-        self._same: dict[tuple[float, ...], Activation] = {}
+        self._known: dict[tuple[Key, _Unit], Outcome] = {}
         self._best: tuple[float, str] | None = None
         surrogate = plan.surrogate
         self._chooser = Chooser(plan, surrogate.pool, surrogate.startup) if surrogate else None
@@ -148,18 +129,15 @@ class Driver:
     def _recall(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
         """Remember the outcomes of earlier runs, and the best score."""
         for trial in trials:
-            if ACTIVATION not in trial.user_attrs:
+            proposal = self._suggester.recall(trial)
+            if proposal is None:
                 continue
-            text = str(trial.user_attrs[ACTIVATION])
-            activation = Activation.from_json(text)
             for unit, outcome in self._read(trial).items():
-                self._known[text, unit] = outcome
-            if trial.params.get(BASE) == FORMULA:
-                self._first_of_its_kind(activation)
+                self._known[proposal.key, unit] = outcome
             if self._chooser:
-                self._chooser.recall(trial, activation, self._read(trial))
-            if trial.state == TrialState.COMPLETE and trial.value is not None:
-                self._note_best(trial.value, activation, trial.number)
+                self._chooser.recall(trial, proposal, self._read(trial))
+            if trial.state == TrialState.COMPLETE and trial.values:
+                self._note_best(trial.values[0], proposal.activation, trial.number)
 
     def _resume(self, frozen: optuna.trial.FrozenTrial) -> None:
         if frozen.state == TrialState.WAITING:
@@ -173,8 +151,8 @@ class Driver:
         elif self._chooser and ACTIVATION not in frozen.user_attrs:
             self._undecided.append(trial)
             self._missing += 1
-        elif activation := self._admitted(trial):
-            self._board(trial, activation, self._read(frozen), len(frozen.intermediate_values))
+        elif proposal := self._admitted(trial):
+            self._board(trial, proposal, self._read(frozen), len(frozen.intermediate_values))
 
     def _read(self, trial: optuna.trial.FrozenTrial) -> dict[_Unit, Outcome]:
         """Every finished training of a trial."""
@@ -183,87 +161,66 @@ class Driver:
 
     def _ask(self) -> None:
         """Ask for a candidate; or for a pool of them, of which the surrogate chooses one."""
-        pool: list[tuple[optuna.Trial, Activation]] = []
+        pool: list[tuple[optuna.Trial, Proposal]] = []
         for _ in range(self._chooser.pool if self._chooser else 1):
             if not self._missing:
                 break
             self._missing -= 1
             trial = self._undecided.pop(0) if self._undecided else self._study.ask()
-            activation = self._admitted(trial)
-            if activation is None:
+            proposal = self._admitted(trial)
+            if proposal is None:
                 continue
-            if self._chooser is None or self._costs_nothing(activation):
-                self._board(trial, activation, {}, 0)
+            if self._chooser is None or self._costs_nothing(proposal):
+                self._board(trial, proposal, {}, 0)
                 continue
-            self._chooser.look(trial, activation)
-            pool.append((trial, activation))
+            self._chooser.look(trial, proposal)
+            pool.append((trial, proposal))
         if self._chooser is None or not pool:
             return
         best, reasons = self._chooser.choose(pool)
-        for (trial, activation), reason in zip(pool, reasons, strict=True):
+        for (trial, proposal), reason in zip(pool, reasons, strict=True):
             if reason:
-                self._dismiss(trial, reason, activation)
+                self._dismiss(trial, reason, proposal)
         self._board(*pool[best], {}, 0)
 
-    def _admitted(self, trial: optuna.Trial) -> Activation | None:
+    def _admitted(self, trial: optuna.Trial) -> Proposal | None:
         """The candidate of a trial; None, and the trial told, where it is none to be trained."""
         try:
-            activation = self._suggest(trial)
+            proposal = self._suggester.suggest(trial)
             filters = self._plan.space.filters
-            refusal = filters.refusal(activation) if filters is not None else ""
+            refusal = filters.refusal(proposal.activation) if filters is not None else ""
         except EafoError as error:
             refusal = str(error)
         if refusal:
             self._dismiss(trial, f"left out: {refusal}")
             return None
-        return activation
+        return proposal
 
-    def _costs_nothing(self, activation: Activation) -> bool:
+    def _costs_nothing(self, proposal: Proposal) -> bool:
         """Whether it has been trained before."""
-        text = activation.to_json()
-        return all((text, unit) in self._known for unit in self._plan.units)
+        return all((proposal.key, unit) in self._known for unit in self._plan.units)
 
     def _board(
-        self, trial: optuna.Trial, activation: Activation, outcomes: dict[_Unit, Outcome], reported: int
+        self, trial: optuna.Trial, proposal: Proposal, outcomes: dict[_Unit, Outcome], reported: int
     ) -> None:
         if self._chooser:
-            self._chooser.look(trial, activation)
-        text = activation.to_json()
-        trial.set_user_attr(ACTIVATION, text)
-        flight = _Flight(trial, activation, text, outcomes, reported)
+            self._chooser.look(trial, proposal)
+        trial.set_user_attr(ACTIVATION, proposal.activation.to_json())
+        flight = _Flight(trial, proposal, outcomes, reported)
         self._flights[trial.number] = flight
         for unit in self._plan.units:
-            known = self._known.get((text, unit))
+            known = self._known.get((proposal.key, unit))
             if known is not None and unit not in outcomes:
                 self._store(flight, unit, known)
         self._advance(flight)
 
-    def _dismiss(self, trial: optuna.Trial, reason: str, activation: Activation | None = None) -> None:
+    def _dismiss(self, trial: optuna.Trial, reason: str, proposal: Proposal | None = None) -> None:
         """Tell of a candidate that is not trained: pruned, so that the sampler learns from it."""
         trial.set_user_attr(REASON, reason)
-        if activation is not None:
-            trial.set_user_attr(ACTIVATION, activation.to_json())
+        if proposal is not None:
+            trial.set_user_attr(ACTIVATION, proposal.activation.to_json())
         self._study.tell(trial, state=TrialState.PRUNED)
         self._progress.advanced(len(self._plan.units), self._best[1] if self._best else "")
-
-    def _suggest(self, trial: optuna.Trial) -> Activation:
-        """Define by run: base, law, then the parameters that this candidate has; or a formula's operators."""
-        grammar = self._plan.space.grammar
-        bases = [*dict.fromkeys(base for base, _ in self._candidates), *([FORMULA] if grammar else [])]
-        base = str(trial.suggest_categorical(BASE, bases))
-        if grammar is not None and base == FORMULA:
-            chosen = {n: str(trial.suggest_categorical(n, options)) for n, options in grammar.choices.items()}
-            return self._first_of_its_kind(_in_order(grammar.text(chosen.__getitem__)))
-        laws = list(dict.fromkeys(law for _, law in self._candidates))
-        law = str(trial.suggest_categorical(LAW, laws))
-        candidate = self._candidates[base, law]
-        return candidate.with_values(
-            {r.name: trial.suggest_float(r.name, r.low, r.high, log=r.log) for _, r in candidate.ranges}
-        )
-
-    def _first_of_its_kind(self, activation: Activation) -> Activation:
-        """The formula that was found first for a function, by its values: another one gets the scores of that."""
-        return self._same.setdefault(fingerprint(activation), activation)
 
     # -- training ----------------------------------------------------------------------------------------------
 
@@ -291,9 +248,16 @@ class Driver:
     def _send(self, flight: _Flight, unit: _Unit) -> None:
         flight.sent.add(unit)
         self._busy += 1
-        plan = self._plan
+        proposal = flight.proposal
         self._executor.submit(
-            Job(flight.trial.number, flight.activation, plan.task, unit[1], unit[0], plan.setting)
+            Job(
+                flight.trial.number,
+                proposal.activation,
+                self._plan.task,
+                unit[1],
+                unit[0],
+                proposal.setting,
+            )
         )
 
     def _take(self, result: Result) -> None:
@@ -314,12 +278,14 @@ class Driver:
         key = outcome_key(seed) if epochs == self._plan.epochs else rung_key(epochs, seed)
         flight.trial.set_user_attr(key, outcome.to_dict())
         flight.outcomes[unit] = outcome
-        self._known[flight.text, unit] = outcome
+        self._known[flight.proposal.key, unit] = outcome
         self._progress.advanced(1, self._best[1] if self._best else "")
 
     def _advance(self, flight: _Flight) -> None:
         """Report each rung's score, then the mean of each finished run of first seeds; end the trial where it is complete or hopeless."""
         units, rungs = self._plan.units, len(self._plan.ladder)
+        # Optuna takes neither reports nor prunes where there are several objectives.
+        single = len(self._plan.objectives) == 1
         finished = 0
         total = 0.0
         value = 0.0
@@ -330,27 +296,31 @@ class Driver:
             score = flight.outcomes[unit].score
             total += score if finished > rungs else 0.0
             value = score if finished <= rungs else total / (finished - rungs)
-            if finished > flight.reported:
+            if single and finished > flight.reported:
                 flight.trial.report(value, step=self._plan.step(finished - 1))
                 flight.reported = finished
         if finished == len(units):
             self._end(flight, TrialState.COMPLETE, value=value)
-        elif finished and flight.trial.should_prune():
+        elif finished and single and flight.trial.should_prune():
             seeds = finished - rungs
             count = f"{seeds} seed{'s' * (seeds > 1)}" if seeds > 0 else f"{units[finished - 1][0]} epochs"
             self._end(flight, TrialState.PRUNED, f"pruned after {count}, at a mean of {value:.2f}")
 
     def _end(self, flight: _Flight, state: TrialState, reason: str = "", value: float | None = None) -> None:
-        number = flight.trial.number
+        number, proposal = flight.trial.number, flight.proposal
         if reason:
             flight.trial.set_user_attr(REASON, reason)
-        self._study.tell(number, value, state=state)
+        values = None
+        if value is not None:
+            further = (objective(o, proposal.activation, proposal.setting) for o in self._plan.objectives[1:])
+            values = [value, *further]
+        self._study.tell(number, values, state=state)
         del self._flights[number]
         if self._chooser and state != TrialState.FAIL:
-            self._chooser.learn(flight.activation, flight.outcomes)
+            self._chooser.learn(proposal, flight.outcomes)
         self._busy -= len(self._executor.cancel(number))
         if value is not None:
-            self._note_best(value, flight.activation, number)
+            self._note_best(value, proposal.activation, number)
         left = len(self._plan.units) - len(flight.outcomes)
         self._progress.advanced(left, self._best[1] if self._best else "")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from eafo.errors import InputError
 from eafo.search.filters import Filters
 from eafo.search.grammar import Grammar
+from eafo.tasks import Setting
 
 __all__ = ["PrunerPlan", "Range", "SamplerPlan", "Space", "SurrogatePlan", "check_count"]
 
@@ -74,6 +76,9 @@ class Space:
         orders: the highest odd order of the Hermite functions that stand in where a correction has no closed form, each in turn; where none
             is given, 15.
         parameters: the ranges.
+        rates: learning rates, in times the recipe's, of which each trial tries one; none for the setting's.
+        per_channel: whether learnable parameters have a value a channel: false, true or both; none for the setting's.
+        saved: what activations without learnable parameters keep for backward: ``"x"``, ``"code"`` or both; none for the setting's.
         grammar: what formulas are made of, one more base; None for none.
         filters: what a candidate must be before it is trained; None for nothing, where there is no grammar.
     """
@@ -83,6 +88,9 @@ class Space:
     scale_free: tuple[bool, ...] = (False,)
     orders: tuple[int, ...] = ()
     parameters: tuple[Range, ...] = ()
+    rates: tuple[float, ...] = ()
+    per_channel: tuple[bool, ...] = ()
+    saved: tuple[str, ...] = ()
     grammar: Grammar | None = None
     filters: Filters | None = None
 
@@ -102,8 +110,23 @@ class Space:
                 raise InputError("the orders of a correction must be odd", order)
         if len(set(self.orders)) != len(self.orders):
             raise InputError("the orders of a correction must be given once each", list(self.orders))
+        for name, options in self.choices.items():
+            for option in options:
+                Setting(**{name: option})
+            if len(set(options)) != len(options):
+                raise InputError(f"each {name} of a space must be given once", list(options))
         if self.grammar is not None and self.filters is None:
             object.__setattr__(self, "filters", Filters())
+
+    @property
+    def choices(self) -> dict[str, tuple[Any, ...]]:
+        """What each trial chooses of how it is trained, by its name in `eafo.tasks.Setting`.
+
+        >>> Space(("relu",), rates=(0.5, 1.0)).choices
+        {'rate': (0.5, 1.0)}
+        """
+        found = {"rate": self.rates, "per_channel": self.per_channel, "saved": self.saved}
+        return {name: options for name, options in found.items() if options}
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from eafo import tasks
 from eafo.errors import InputError
+from eafo.search.cost import OBJECTIVES
 from eafo.search.filters import Filters
 from eafo.search.grammar import Grammar
 from eafo.search.parts import PrunerPlan, Range, SamplerPlan, Space, SurrogatePlan, check_count
@@ -40,6 +41,8 @@ class Plan:
         setting: on what trainings run, and what they keep.
         ladder: the epochs of shorter trainings, rising, by which the pruner may give a candidate up before its whole ones.
         surrogate: whether candidates are measured before any training; None for not.
+        objectives: ``"score"`` first; then what is to be small beside it: ``"time"``, ``"cost"``, ``"memory"``; see
+            `eafo.search.cost.objective`. With several, no candidate is given up early and none passed over.
 
     Raises:
         InputError: a value breaks its rule.
@@ -57,11 +60,12 @@ class Plan:
     setting: Setting = field(default_factory=Setting)
     ladder: tuple[int, ...] = ()
     surrogate: SurrogatePlan | None = None
+    objectives: tuple[str, ...] = ("score",)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise InputError("a plan's name must be letters, digits, _ . - (at most 64)", self.name)
-        tasks.check(tasks.get(self.task), self.setting)
+        self._check_setting()
         check_count("epochs", self.epochs, 1)
         check_count("trials", self.trials, 1)
         check_count("seeds", self.seeds, 1)
@@ -78,6 +82,53 @@ class Plan:
                 self.task,
                 "leave out [surrogate]",
             )
+        self._check_objectives()
+
+    def _check_setting(self) -> None:
+        """The task must take the setting, and that of every trial."""
+        task = tasks.get(self.task)
+        tasks.check(task, self.setting)
+        for name, options in self.space.choices.items():
+            fixed = getattr(self.setting, name)
+            if fixed != getattr(Setting(), name):
+                raise InputError(
+                    f"{name} is fixed by [setting] or chosen by [space], not both", fixed, "leave one out"
+                )
+            for option in options:
+                tasks.check(task, replace(self.setting, **{name: option}))
+
+    def _check_objectives(self) -> None:
+        first, *others = self.objectives or ("",)
+        if first != "score" or any(o not in OBJECTIVES for o in others) or len(set(others)) != len(others):
+            raise InputError(
+                f"the objectives must be score, then any of {', '.join(OBJECTIVES)}, each once",
+                list(self.objectives),
+            )
+        if not others:
+            return
+        if self.pruner == PrunerPlan():
+            object.__setattr__(self, "pruner", PrunerPlan("none"))
+        early = [
+            what
+            for what, given in (
+                ("a pruner", self.pruner.name != "none"),
+                ("a ladder", self.ladder),
+                ("a surrogate", self.surrogate),
+            )
+            if given
+        ]
+        if early:
+            raise InputError(
+                "with several objectives no candidate can be told bad by its score alone",
+                " and ".join(early),
+                "leave out that, or the further objectives",
+            )
+
+    @property
+    def directions(self) -> list[Literal["maximize", "minimize"]]:
+        """What becomes of each objective: Optuna's ``"maximize"`` for the score, ``"minimize"`` for all others."""
+        others: list[Literal["maximize", "minimize"]] = ["minimize"] * (len(self.objectives) - 1)
+        return ["maximize", *others]
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
@@ -112,6 +163,9 @@ class Plan:
             "scale_free": list(self.space.scale_free),
             "orders": list(self.space.orders),
             "parameters": ranges,
+            "rates": list(self.space.rates),
+            "per_channel": list(self.space.per_channel),
+            "saved": list(self.space.saved),
         }
         if self.space.grammar is not None:
             space["grammar"] = self.space.grammar.to_dict()
@@ -119,7 +173,8 @@ class Plan:
             space["filters"] = asdict(self.space.filters)
         if self.surrogate is None:
             del values["surrogate"]
-        return {**values, "space": space, "setting": self.setting.to_dict(), "ladder": list(self.ladder)}
+        lists = {"ladder": list(self.ladder), "objectives": list(self.objectives)}
+        return {**values, "space": space, "setting": self.setting.to_dict(), **lists}
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Plan:
@@ -166,10 +221,14 @@ def _plan(values: Mapping[str, Any]) -> Plan:
     known = [f.name for f in fields(Plan)]
     given = _table(values, "a plan", [*known, "budget"], ("name", "task", "trials", "seeds", "space"))
     given["space"] = _space(given["space"])
-    if "ladder" in given:
-        if not isinstance(given["ladder"], list | tuple):
-            raise InputError("a ladder must be a list of epochs", given["ladder"])
-        given["ladder"] = tuple(given["ladder"])
+    for key, what in (
+        ("ladder", "a ladder must be a list of epochs"),
+        ("objectives", "objectives must be a list of texts"),
+    ):
+        if key in given:
+            if not isinstance(given[key], list | tuple):
+                raise InputError(what, given[key])
+            given[key] = tuple(given[key])
     kinds = {"sampler": SamplerPlan, "pruner": PrunerPlan, "surrogate": SurrogatePlan, "setting": Setting}
     for key, kind in kinds.items():
         if key in given:
@@ -192,6 +251,9 @@ def _space(values: Any) -> Space:
         ("laws", "texts, one at least"),
         ("scale_free", "false, true or both"),
         ("orders", "odd numbers"),
+        ("rates", "positive numbers"),
+        ("per_channel", "false, true or both"),
+        ("saved", "x, code or both"),
     ):
         if key in given:
             if not isinstance(given[key], list | tuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
@@ -14,7 +15,7 @@ from eafo.errors import InputError
 from eafo.search.plan import Plan
 from eafo.search.results import Study, TrialResult
 from eafo.search.statistics import Estimate
-from eafo.tasks import Outcome
+from eafo.tasks import Outcome, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +39,7 @@ __all__ = [
     "read_rungs",
     "read_study",
     "rung_key",
+    "trained_in",
 ]
 
 #: Attribute of the study: its plan as JSON.
@@ -54,6 +56,8 @@ FORMULA = "formula"
 #: Complete trials, before the importance of choices is told.
 FEWEST_FOR_IMPORTANCE = 20
 
+#: What a trial may choose of its setting.
+_CHOSEN = ("rate", "per_channel", "saved")
 _OUTCOME = "eafo:outcome:"
 _RUNG = "eafo:rung:"
 _STATES: dict[TrialState, Literal["complete", "pruned", "failed"]] = {
@@ -116,13 +120,18 @@ def read_plan(study: optuna.Study) -> Plan:
     return Plan.from_dict(json.loads(text), f"the stored plan of {study.study_name}")
 
 
+def trained_in(setting: Setting, parameters: Mapping[str, Any]) -> Setting:
+    """How a trial was trained: the plan's setting with what the trial chose."""
+    return replace(setting, **{name: parameters[name] for name in _CHOSEN if name in parameters})
+
+
 def read_study(study: optuna.Study) -> Study:
     """A study as it stands."""
-    trials = study.get_trials(deepcopy=False)
-    finished = tuple(_result(trial) for trial in trials if trial.state in _STATES)
+    trials, plan = study.get_trials(deepcopy=False), read_plan(study)
+    finished = tuple(_result(trial, plan) for trial in trials if trial.state in _STATES)
     return Study(
         study.study_name,
-        read_plan(study),
+        plan,
         finished,
         len(trials) - len(finished),
         _importance(study, finished),
@@ -137,11 +146,16 @@ def _importance(study: optuna.Study, finished: Sequence[TrialResult]) -> tuple[t
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        # It takes what is given for something to be small, and warns that it does.
+        warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator computes")
+        several = len(study.directions) > 1
+        found = optuna.importance.get_param_importances(
+            study, evaluator=evaluator, target=(lambda t: -t.values[0]) if several else None
+        )
     return tuple((name, float(value)) for name, value in found.items())
 
 
-def _result(trial: FrozenTrial) -> TrialResult:
+def _result(trial: FrozenTrial, plan: Plan) -> TrialResult:
     outcomes = tuple(read_outcomes(trial).values())
     text = trial.user_attrs.get(ACTIVATION)
     return TrialResult(
@@ -157,4 +171,6 @@ def _result(trial: FrozenTrial) -> TrialResult:
         rungs=tuple((epochs, outcome.score) for (epochs, _), outcome in read_rungs(trial).items()),
         features=tuple(read_features(trial.user_attrs).items()),
         predicted=trial.user_attrs.get(PREDICTED),
+        setting=trained_in(plan.setting, trial.params),
+        costs=tuple(zip(plan.objectives[1:], (trial.values or ())[1:], strict=False)),
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from eafo.activation import Activation
 from eafo.errors import EafoError, InputError, MissingDependencyError
+from eafo.search.cost import front
 from eafo.search.statistics import Estimate
 from eafo.tasks.protocol import Outcome
 from eafo.tasks.setting import Setting
@@ -47,6 +48,8 @@ class TrialResult:
         features: what was measured before any training, where a plan has a surrogate; see `eafo.search.features`.
         predicted: the score that the surrogate expected, after the first rung where there is a ladder, if it chose the candidate
             out of a pool.
+        setting: how it was trained, with what the trial chose of that.
+        costs: the further objectives of a complete trial, by their names in the plan.
     """
 
     number: int
@@ -61,6 +64,8 @@ class TrialResult:
     rungs: tuple[tuple[int, float], ...] = ()
     features: tuple[tuple[str, float], ...] = ()
     predicted: float | None = None
+    setting: Setting = field(default_factory=Setting)
+    costs: tuple[tuple[str, float], ...] = ()
 
     def module(self) -> Module:
         """The candidate as a fresh `torch.nn.Module`, its parameters at their start values."""
@@ -85,6 +90,8 @@ class TrialResult:
             "rungs": [list(rung) for rung in self.rungs],
             "features": dict(self.features),
             "predicted": self.predicted,
+            "setting": self.setting.to_dict(),
+            "costs": dict(self.costs),
         }
 
 
@@ -123,13 +130,25 @@ class Study:
             )
         return max(complete, key=lambda t: (t.estimate.mean if t.estimate else 0.0, -t.number))
 
+    @property
+    def front(self) -> tuple[TrialResult, ...]:
+        """The complete trials that no other one beats in every objective at once, the highest score first; with one objective the best."""
+        complete = [(t, t.estimate.mean) for t in self.trials if t.state == "complete" and t.estimate]
+        costs = [[dict(t.costs)[name] for t, _ in complete] for name in self.plan.objectives[1:]]
+        on = front([mean for _, mean in complete], *costs)
+        kept = [pair for pair, best in zip(complete, on, strict=True) if best]
+        return tuple(t for t, _ in sorted(kept, key=lambda pair: -pair[1]))
+
     def leaders(self, count: int) -> tuple[TrialResult, ...]:
-        """The best complete trials, no activation twice."""
-        found: dict[str, TrialResult] = {}
-        complete = [t for t in self.trials if t.state == "complete" and t.estimate and t.activation]
+        """The best complete trials, no activation twice that differs in its learning rate alone; of several objectives the front's."""
+        found: dict[tuple[str, Setting], TrialResult] = {}
+        several = len(self.plan.objectives) > 1
+        complete = [
+            t for t in (self.front if several else self.trials) if t.state == "complete" and t.estimate
+        ]
         for trial in sorted(complete, key=lambda t: -t.estimate.mean if t.estimate else 0.0):
             if trial.activation is not None:
-                found.setdefault(trial.activation.to_json(), trial)
+                found.setdefault((trial.activation.to_json(), replace(trial.setting, rate=1.0)), trial)
         return tuple(found.values())[:count]
 
     def frame(self) -> pd.DataFrame:
@@ -146,6 +165,7 @@ class Study:
                 "law": t.law,
                 "activation": None if t.activation is None else t.activation.name,
                 **dict(t.parameters),
+                **dict(t.costs),
                 **({} if t.estimate is None else asdict(t.estimate)),
                 "seconds": sum(o.seconds for o in t.outcomes),
                 "reason": t.reason,
@@ -180,21 +200,21 @@ class Arm:
         activation: what was trained.
         outcomes: the finished seeds in their order.
         failures: ``"seed 3: reason"`` for each seed that did not finish.
-        rate: so many times the recipe's learning rate it was trained at.
+        setting: how it was trained.
         estimate: mean and interval over the seeds; None where a seed failed, for leaving it out would flatter.
     """
 
     activation: Activation
     outcomes: tuple[Outcome, ...]
     failures: tuple[str, ...] = ()
-    rate: float = 1.0
+    setting: Setting = field(default_factory=Setting)
 
     @classmethod
-    def of(cls, activation: Activation, found: Mapping[int, Outcome | EafoError], rate: float = 1.0) -> Arm:
+    def of(cls, activation: Activation, found: Mapping[int, Outcome | EafoError], setting: Setting) -> Arm:
         """The arm of what became of each seed."""
         own = sorted(found.items())
         failures = tuple(f"seed {seed}: {r}" for seed, r in own if not isinstance(r, Outcome))
-        return cls(activation, tuple(r for _, r in own if isinstance(r, Outcome)), failures, rate)
+        return cls(activation, tuple(r for _, r in own if isinstance(r, Outcome)), failures, setting)
 
     @property
     def estimate(self) -> Estimate | None:
@@ -211,7 +231,7 @@ class Comparison:
         epochs: the length of each training.
         seeds: the seeds, the same for every arm.
         arms: the activations in the order given.
-        setting: on what they were trained.
+        setting: how they were trained, but for what an arm's own says.
         rates: among which each arm's learning rate was chosen, in times the recipe's; empty where it was the recipe's.
     """
 
@@ -265,7 +285,7 @@ class Comparison:
                     "activation": json.loads(arm.activation.to_json()),
                     "outcomes": [o.to_dict() for o in arm.outcomes],
                     "failures": list(arm.failures),
-                    "rate": arm.rate,
+                    "setting": arm.setting.to_dict(),
                     "estimate": None if arm.estimate is None else asdict(arm.estimate),
                 }
                 for arm in self.arms
@@ -278,16 +298,17 @@ class Comparison:
         try:
             if values["format"] != _COMPARISON_FORMAT:
                 raise InputError(f"the format of a comparison must be {_COMPARISON_FORMAT}", values["format"])
+            common = values.get("setting", {})
             arms = tuple(
                 Arm(
                     Activation.from_json(json.dumps(arm["activation"])),
                     tuple(map(Outcome.from_dict, arm["outcomes"])),
                     tuple(map(str, arm["failures"])),
-                    float(arm.get("rate", 1.0)),
+                    Setting.from_dict(arm.get("setting", common)),
                 )
                 for arm in values["arms"]
             )
-            seeds, setting = tuple(map(int, values["seeds"])), Setting.from_dict(values.get("setting", {}))
+            seeds, setting = tuple(map(int, values["seeds"])), Setting.from_dict(common)
             rates = tuple(map(float, values.get("rates", ())))
             return cls(str(values["task"]), int(values["epochs"]), seeds, arms, setting, rates)
         except (KeyError, TypeError, AttributeError) as error:

@@ -24,7 +24,7 @@ __all__ = ["NO_LAW", "Candidate", "candidates", "derived"]
 
 #: In place of a law: the base itself, without a correction.
 NO_LAW = "none"
-_RESERVED = ("base", "law")
+_RESERVED = ("base", "law", "rate", "per_channel", "saved")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def candidates(space: Space) -> tuple[Candidate, ...]:
     used = {r.name for candidate in found for _, r in candidate.ranges}
     for r in space.parameters:
         if r.name in _RESERVED:
-            raise InputError("a searched parameter must not be called base or law", r.name)
+            raise InputError(f"a searched parameter must not be called {', '.join(_RESERVED)}", r.name)
         if r.name not in used:
             raise _unknown_parameter(r.name, found)
     return found

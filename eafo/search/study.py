@@ -76,6 +76,12 @@ def run(
     if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
         raise InputError("a batch must be a whole number of candidates from 1", batch)
     wanted = _read(plan)
+    if batch is not None and "time" in wanted.objectives:
+        raise InputError(
+            "a study in batches is repeatable, but a measured time is not",
+            "the objective time",
+            "take cost, which is counted",
+        )
     wanted = replace(wanted, trials=trials) if trials is not None else wanted
     possible = candidates(wanted.space)
     place = find(wanted.name, storage)
@@ -123,12 +129,16 @@ def _study(database: optuna.storages.RDBStorage, plan: Plan) -> optuna.Study:
     if plan.name not in {
         s.study_name for s in optuna.get_all_study_summaries(database, include_best_trial=False)
     }:
-        study = optuna.create_study(study_name=plan.name, storage=database, direction="maximize")
+        study = optuna.create_study(study_name=plan.name, storage=database, directions=plan.directions)
         study.set_user_attr(PLAN, json.dumps(plan.to_dict()))
         return study
     study = optuna.load_study(study_name=plan.name, storage=database)
-    if [d.name for d in study.directions] != ["MAXIMIZE"]:
-        raise InputError("a study of this name must maximise", plan.name, "choose another name or storage")
+    if [d.name.lower() for d in study.directions] != plan.directions:
+        raise InputError(
+            f"the study '{plan.name}' must have the plan's directions ({', '.join(plan.directions)})",
+            ", ".join(d.name.lower() for d in study.directions),
+            "choose another name or storage",
+        )
     if PLAN not in study.user_attrs and not study.get_trials(deepcopy=False):
         study.set_user_attr(
             PLAN, json.dumps(plan.to_dict())

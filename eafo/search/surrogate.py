@@ -11,6 +11,7 @@ would drive them away from good candidates.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from eafo.activation import Activation
     from eafo.search.plan import Plan
+    from eafo.search.suggesting import Key, Proposal
     from eafo.tasks import Outcome
 
 __all__ = ["PASSED_OVER", "Chooser", "Surrogate"]
@@ -74,12 +76,13 @@ class Surrogate:
 
     def __init__(self, startup: int) -> None:
         self._startup = startup
-        self._points: dict[str, _Point] = {}
-        self._scores: dict[str, float] = {}
+        self._points: dict[object, _Point] = {}
+        self._scores: dict[object, float] = {}
 
     def learn(self, activation: Activation, features: Mapping[str, float], score: float) -> None:
         """Take note of a candidate that was trained; of the same one again, that its score is now another."""
-        key = activation.to_json()
+        # One activation may be trained in several ways, which its features then tell.
+        key = activation.to_json(), tuple(sorted(features.items()))
         self._points[key] = _Point.of(activation, features)
         self._scores[key] = score
 
@@ -136,7 +139,7 @@ class Chooser:
     def __init__(self, plan: Plan, pool: int, startup: int) -> None:
         self._plan, self._pool = plan, pool
         self._surrogate = Surrogate(startup)
-        self._seen: dict[str, dict[str, float]] = {}
+        self._seen: dict[Key, dict[str, float]] = {}
         self._stored: set[int] = set()
 
     @property
@@ -147,52 +150,64 @@ class Chooser:
     def recall(
         self,
         trial: optuna.trial.FrozenTrial,
-        activation: Activation,
+        proposal: Proposal,
         outcomes: Mapping[tuple[int, int], Outcome],
     ) -> None:
         """Learn from a trial of an earlier run."""
         if FEATURES in trial.user_attrs:
-            self._seen[activation.to_json()] = read_features(trial.user_attrs)
+            self._seen[proposal.key] = read_features(trial.user_attrs)
             self._stored.add(trial.number)
         if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
-            self.learn(activation, outcomes)
+            self.learn(proposal, outcomes)
 
-    def look(self, trial: optuna.Trial, activation: Activation) -> None:
+    def look(self, trial: optuna.Trial, proposal: Proposal) -> None:
         """Measure a candidate, once, and store its features with the trial; where it has none, an empty table."""
         from eafo.search.features import features  # noqa: PLC0415 - loads torch, which a driver does not need otherwise
 
-        key = activation.to_json()
+        key = proposal.key
         if trial.number in self._stored:
             return
         if key not in self._seen:
             try:
                 plan = self._plan
-                self._seen[key] = features(activation, plan.task, plan.first_seed, plan.setting)
+                # What a trial chooses of its setting does not change the first batch.
+                found = features(proposal.activation, plan.task, plan.first_seed, plan.setting)
+                self._seen[key] = found | self._chosen(proposal)
             except EafoError:
                 # Training tells why, if it comes to that.
                 self._seen[key] = {}
         trial.set_user_attr(FEATURES, self._seen[key])
         self._stored.add(trial.number)
 
-    def learn(self, activation: Activation, outcomes: Mapping[tuple[int, int], Outcome]) -> None:
+    def _chosen(self, proposal: Proposal) -> dict[str, float]:
+        """What a trial chose of its setting, as numbers."""
+        setting = proposal.setting
+        known = {
+            "rate": math.log10(setting.rate),
+            "per_channel": float(setting.per_channel),
+            "saved": float(setting.saved == "code"),
+        }
+        return {f"setting.{name}": known[name] for name in self._plan.space.choices}
+
+    def learn(self, proposal: Proposal, outcomes: Mapping[tuple[int, int], Outcome]) -> None:
         """Take note of a trial that has ended, with its outcomes by epochs and seed.
 
         What counts is the mean score; with a ladder that of its first rung, for all that was trained has it, not the best alone.
         """
         units = self._plan.units[:1] if self._plan.ladder else self._plan.units
         scores = [outcomes[unit].score for unit in units if unit in outcomes]
-        found = self._seen.get(activation.to_json())
+        found = self._seen.get(proposal.key)
         if found and scores:
-            self._surrogate.learn(activation, found, float(np.mean(scores)))
+            self._surrogate.learn(proposal.activation, found, float(np.mean(scores)))
 
-    def choose(self, pool: Sequence[tuple[optuna.Trial, Activation]]) -> tuple[int, tuple[str, ...]]:
+    def choose(self, pool: Sequence[tuple[optuna.Trial, Proposal]]) -> tuple[int, tuple[str, ...]]:
         """The place of the candidate that is predicted best, the first of equals; and why each other one is passed over.
 
         What it is expected to score is stored with the one that is chosen out of several.
         """
         if len(pool) == 1:
             return 0, ("",)
-        seen = [(a, self._seen[a.to_json()]) for _, a in pool]
+        seen = [(p.activation, self._seen[p.key]) for _, p in pool]
         expected = [self._surrogate.predict(a, found) if found else -np.inf for a, found in seen]
         best = int(np.argmax(expected))
         winner = pool[best][0]

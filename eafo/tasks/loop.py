@@ -182,9 +182,9 @@ def score(model: nn.Module, problem: Problem, epoch: int) -> float:
 
 
 def learnable_values(model: nn.Module) -> dict[str, float]:
-    """The learnable parameters of all activations by path, as the formula sees them."""
+    """The learnable parameters of all activations by path, as the formula sees them; of a value a channel their mean."""
     return {
-        f"{path}.{parameter.name}": float(torch.as_tensor(getattr(module, parameter.name)).detach())
+        f"{path}.{parameter.name}": float(torch.as_tensor(getattr(module, parameter.name)).detach().mean())
         for path, module in model.named_modules()
         if isinstance(module, Module)
         for parameter in module.activation.parameters

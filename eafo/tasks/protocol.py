@@ -32,8 +32,8 @@ class Learned:
 
     Args:
         parameter: the layer and the parameter, ``"activations.0.epsilon"``.
-        start: its value before training.
-        end: its value after training.
+        start: its value before training; with a value a channel, their mean.
+        end: its value after training, likewise.
     """
 
     parameter: str

@@ -1,4 +1,4 @@
-"""On what a training runs, what it keeps, and at how many times its recipe's rate: all that is neither the task nor the seed."""
+"""How a training is run: all that is neither the task nor the activation nor the seed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from eafo.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Precision", "Setting"]
+__all__ = ["Precision", "Saved", "Setting"]
 
 Precision = Literal["float32", "bfloat16", "float16"]
+Saved = Literal["x", "code"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class Setting:
         checkpoints: the directory where a training leaves its state after each epoch and from which it goes on; None for
             neither.
         rate: so many times the learning rates of the task's recipe, over the whole of its schedule.
+        per_channel: a value of each learnable parameter a channel, not a layer; see `eafo.nn.by_channel`.
+        saved: what an activation keeps for backward: ``"x"``, or ``"code"``, f′ in four bits, for activations without learnable
+            parameters; see `eafo.nn.Module`.
 
     Raises:
         InputError: a value that is none of these.
@@ -49,15 +53,22 @@ class Setting:
     stacked: int = 1
     checkpoints: str | None = None
     rate: float = 1.0
+    per_channel: bool = False
+    saved: Saved = "x"
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise InputError(f"precision must be one of {', '.join(get_args(Precision))}", self.precision)
+        if self.saved not in get_args(Saved):
+            raise InputError(f"saved must be one of {', '.join(get_args(Saved))}", self.saved)
         if not isinstance(self.device, str) or not self.device:
             raise InputError("a device must be a name such as cpu or cuda", self.device)
         for what, count in (("examples", self.examples), ("stacked seeds", self.stacked)):
             if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
                 raise InputError(f"the number of {what} must be a whole number from 1", count)
+        for what in ("compiled", "record", "per_channel"):
+            if not isinstance(getattr(self, what), bool):
+                raise InputError(f"{what} must be true or false", getattr(self, what))
         number = isinstance(self.rate, int | float) and not isinstance(self.rate, bool)
         if not number or not 0 < self.rate < math.inf:
             raise InputError("a rate must be a positive number, times the recipe's own", self.rate)
@@ -70,10 +81,11 @@ class Setting:
         Raises:
             InputError: it cannot.
         """
-        if self.record or self.checkpoints or self.precision != "float32":
+        given = sorted(set(self.to_dict()) & {"record", "checkpoints", "precision", "saved"})
+        if given:
             raise InputError(
-                "stacked trainings are in float32, not recorded and without checkpoints",
-                ", ".join(set(self.to_dict()) & {"record", "checkpoints", "precision"}),
+                "stacked trainings are in float32, not recorded, without checkpoints and keep x",
+                ", ".join(given),
                 "leave these out, or stack none",
             )
 

@@ -23,7 +23,7 @@ from eafo.tasks.models import by_kind
 from eafo.tasks.protocol import DivergedError, Outcome
 from eafo.tasks.recipe import set_rates
 from eafo.tasks.setting import Setting
-from eafo.tasks.train import prepared
+from eafo.tasks.train import built, prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -144,8 +144,7 @@ class Stack:
         """
         made = []
         for layer, seed in layers:
-            torch.manual_seed(seed)
-            model = problem.build(layer).to(setting.device)
+            model = built(problem, layer, seed, setting)
             made.append(_Member(seed, model, learnable_values(model), torch.Generator().manual_seed(seed)))
         for module in made[0].model.modules():
             if isinstance(module, _DRAW_OR_KEEP):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from eafo.errors import InputError
-from eafo.nn import Module
+from eafo.nn import Module, by_channel
 from eafo.tasks.loop import Run, learnable_values, outcome_of
 from eafo.tasks.models import by_kind
 from eafo.tasks.setting import Setting
@@ -17,13 +17,15 @@ from eafo.tasks.setting import Setting
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from torch import nn
+
     from eafo.activation import Activation
     from eafo.tasks.models import ActivationFactory
     from eafo.tasks.problem import Problem
     from eafo.tasks.protocol import Outcome
     from eafo.tasks.recipe import TrainingRecipe
 
-__all__ = ["prepared", "train", "train_layers"]
+__all__ = ["built", "prepared", "train", "train_layers"]
 
 
 def train(
@@ -54,9 +56,10 @@ def train(
         DivergedError: the loss left the finite numbers.
         InputError: there is no such device here.
     """
+    save = "x" if setting is None else setting.saved
     return train_layers(
         problem,
-        lambda kind="": Module(by_kind(activation, kind)),
+        lambda kind="": Module(by_kind(activation, kind), save=save),
         recipe,
         seed=seed,
         epochs=epochs,
@@ -78,8 +81,7 @@ def train_layers(
     """As `train`, with what stands at each place as it is made by ``layer``."""
     setting = setting or Setting()
     with prepared(setting):
-        torch.manual_seed(seed)
-        model = problem.build(layer).to(setting.device)
+        model = built(problem, layer, seed, setting)
         started = learnable_values(model)
         # Made before the clock starts: a process's first optimiser loads a good part of torch.
         run = Run(problem, model, recipe.make_optimiser(model), recipe, setting, seed, epochs)
@@ -92,6 +94,18 @@ def train_layers(
     return replace(outcome, layers=run.recorder.layers()) if run.recorder else outcome
 
 
+def built(problem: Problem, layer: ActivationFactory, seed: int, setting: Setting) -> nn.Module:
+    """The fresh network of a seed, where it is trained; its weights do not depend on whether parameters have a value a channel."""
+    torch.manual_seed(seed)
+    model = problem.build(layer).to(setting.device)
+    if setting.per_channel:
+        batch = next(problem.batches(torch.Generator().manual_seed(seed), 0))
+        inputs, targets = (part.to(setting.device) for part in batch)
+        with _forked(inputs.device):
+            by_channel(model, lambda: problem.loss(model, inputs, targets))
+    return model
+
+
 @contextmanager
 def prepared(setting: Setting) -> Iterator[None]:
     """One thread, torch's global generators put back at the end, gradients on.
@@ -100,8 +114,13 @@ def prepared(setting: Setting) -> Iterator[None]:
         InputError: there is no such device here.
     """
     device = _device(setting.device)
-    with _one_thread(), torch.random.fork_rng([device] if device.type == "cuda" else []), torch.enable_grad():
+    with _one_thread(), _forked(device), torch.enable_grad():
         yield
+
+
+def _forked(device: torch.device) -> AbstractContextManager[None]:
+    """Torch's global generators put back at the end."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
 def _device(name: str) -> torch.device:

@@ -143,7 +143,7 @@ def test_trainings_run_as_they_are_asked_to(eafo, tmp_path):
     )
     both = eafo(*COMPARE, "--stacked", "2", "--record")
     assert both.status == 2
-    assert "not recorded and without checkpoints, but got 'record'" in both.err
+    assert "without checkpoints and keep x, but got 'record'" in both.err
 
 
 def test_rates_are_numbers(eafo):

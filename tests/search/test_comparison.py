@@ -49,9 +49,9 @@ def test_learning_rates_are_chosen_on_seeds_of_their_own(toys: Toys) -> None:
             return eafo.tasks.run(task, arm.activation, seed, 1, replace(small, rate=rate)).score
 
         means = {rate: sum(score(seed, rate) for seed in (7, 8, 9)) / 3 for rate in rates}
-        assert means[arm.rate] == max(means.values())
+        assert means[arm.setting.rate] == max(means.values())
         assert len(set(means.values())) > 1
-        assert [o.score for o in arm.outcomes] == [score(seed, arm.rate) for seed in (5, 6)]
+        assert [o.score for o in arm.outcomes] == [score(seed, arm.setting.rate) for seed in (5, 6)]
     assert found.rates == rates
     assert Comparison.load(found.save(toys.folder / "rates.json")) == found
     assert comparison_command(found).endswith("--rates 0.01,1,4")

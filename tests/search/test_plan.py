@@ -63,10 +63,10 @@ def test_a_plan_survives_its_own_form() -> None:
     ("path", "value", "message"),
     [
         ("triels", 4, "the keys of a plan are: name, task, epochs, trials, seeds, space, first_seed, sampler, pruner, "
-         "setting, ladder, surrogate, budget, but got 'triels'; did you mean 'trials'?"),
-        ("space/base", ["relu"], "the keys of [space] are: bases, laws, scale_free, orders, parameters, grammar, filters, but got 'base'; did you mean 'bases'?"),
+         "setting, ladder, surrogate, objectives, budget, but got 'triels'; did you mean 'trials'?"),
+        ("space/base", ["relu"], "the keys of [space] are: bases, laws, scale_free, orders, parameters, rates, per_channel, saved, grammar, filters, but got 'base'; did you mean 'bases'?"),
         ("space/parameters/t/hihg", 1, "the keys of [space.parameters.t] are: low, high, log, learnable, but got 'hihg'"),
-        ("setting", {"devise": "cpu"}, "the keys of [setting] are: device, precision, compiled, examples, record, stacked, checkpoints, rate, "
+        ("setting", {"devise": "cpu"}, "the keys of [setting] are: device, precision, compiled, examples, record, stacked, checkpoints, rate, per_channel, saved, "
          "but got 'devise'; did you mean 'device'?"),
         ("setting", {"precision": "half"}, "precision must be one of float32, bfloat16, float16, but got 'half'"),
         ("setting", {"examples": 0}, "the number of examples must be a whole number from 1, but got 0"),
@@ -121,7 +121,7 @@ def test_wrong_plans_are_refused(path: str, value: Any, message: str) -> None:
          "a searched parameter must be one that a candidate has: t, but got 'u'"),
         ("space/parameters/t/low", -1, InputError, "low of t must be positive where log is true"),
         ("space/parameters/t", {"low": -1, "high": 2}, InputError, "t of srelu must be searched within (0, inf), but got -1.0"),
-        ("space/parameters/base", {"low": 1, "high": 2}, InputError, "a searched parameter must not be called base or law"),
+        ("space/parameters/base", {"low": 1, "high": 2}, InputError, "a searched parameter must not be called base, law, rate, per_channel, saved"),
         ("space/laws", ["uniform(-3, -1)"], RefusedError,
      "the base relu and the law uniform(-3, -1) must have a correction, but:"),
     ],

@@ -252,7 +252,8 @@ def test_a_study_that_is_not_eafos_is_refused(toys: Toys) -> None:
         study = optuna.create_study(study_name=name, storage=url, direction=direction)
         study.add_trial(optuna.trial.create_trial(value=1.0))
     with pytest.raises(
-        InputError, match="a study of this name must maximise, but got 'p'; choose another name"
+        InputError,
+        match=r"the study 'p' must have the plan's directions \(maximize\), but got 'minimize'; choose",
     ):
         run(plan(), storage=url)
     with pytest.raises(InputError, match="a study must have been made by eafo, but got 'q'"):

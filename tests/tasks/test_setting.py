@@ -55,6 +55,35 @@ def test_a_task_without_a_setting_runs_in_the_default_alone() -> None:
         tasks.run(found, eafo.get("relu"), 4, 2, Setting(compiled=True))
 
 
+def test_a_value_a_channel_starts_where_the_layer_would_and_learns_apart() -> None:
+    given, recipe = tasks.get("mnist1d").problem(Setting(examples=300)), tasks.get("mnist1d").recipe
+    kept = []
+
+    class Watched(Labels):
+        def build(self, activation):
+            model = super().build(activation)
+            kept.append(model)
+            return model
+
+    watched = Watched(given.model, given.data, given.batch)
+    found = [
+        train(watched, eafo.get("crrelu(epsilon=0.2)"), recipe, seed=1, epochs=2, share=0.5, setting=setting)
+        for setting in (Setting(), Setting(per_channel=True))
+    ]
+    layers = [[m for m in model.modules() if isinstance(m, eafo.nn.Module)] for model in kept]
+    assert [layer.channels for layer in layers[0]] == [None] * 3
+    assert [layer.channels for layer in layers[1]] == [25] * 3
+    for ours, layer in zip(found[1].learned, layers[1], strict=True):
+        assert ours.start == pytest.approx(0.2)
+        assert ours.end == pytest.approx(float(layer.epsilon.detach().mean()))
+        assert layer.epsilon.unique().numel() == 25
+    # Weights, order and the first step's loss are those of the layer that has one value.
+    assert found[0].loss[0] == pytest.approx(found[1].loss[0], rel=0.02)
+    assert found[0].loss != found[1].loss
+    with pytest.raises(InputError, match="per_channel must be true or false, but got 1"):
+        Setting(per_channel=1)  # type: ignore[arg-type]  # that is the test
+
+
 def test_half_precision_trains_nearly_as_float32() -> None:
     plain, half = run(), run(precision="bfloat16")
     assert half.loss != plain.loss

@@ -30,13 +30,17 @@ def problem(name: str):
 
 # torch has no batching rule for its own attention on the processor, and says so.
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
-@pytest.mark.parametrize("name", ["mnist1d", "mnist1d-mlp", "ood", "char-lm-gated"])
-def test_each_of_a_stack_trains_as_it_does_alone(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "per_channel"),
+    [(n, False) for n in ("mnist1d", "mnist1d-mlp", "ood", "char-lm-gated")] + [("mnist1d", True)],
+)
+def test_each_of_a_stack_trains_as_it_does_alone(name: str, per_channel: bool) -> None:
     given, recipe = problem(name)
     members = [(eafo.get("crrelu"), 0), (eafo.get("crrelu"), 7), (eafo.get("crrelu(epsilon=0.3)"), 2)]
-    stacked = train_stacked(given, members, recipe, epochs=2, share=0.5)
+    setting = Setting(per_channel=per_channel)
+    stacked = train_stacked(given, members, recipe, epochs=2, share=0.5, setting=setting)
     for (activation, seed), found in zip(members, stacked, strict=True):
-        alone = train(given, activation, recipe, seed=seed, epochs=2, share=0.5)
+        alone = train(given, activation, recipe, seed=seed, epochs=2, share=0.5, setting=setting)
         assert isinstance(found, Outcome)
         assert found.seed == seed
         assert found.steps == alone.steps
