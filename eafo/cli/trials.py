@@ -379,10 +379,23 @@ def show_study(study: Study) -> None:
     from eafo.report.rows import candidate, cells, counted, standing  # noqa: PLC0415 - loads SymPy
 
     heading(f"{study.name}: {counted(len(study.trials), 'trial')} on {study.plan.task}")
-    columns = ("trial", "state", "candidate", "mean", "95 % interval", "deviation", "seeds")
+    costs = study.plan.objectives[1:]
+    columns = ("trial", "state", "candidate", "mean", "95 % interval", "deviation", "seeds", *costs)
     ranked = standing(study)
-    body = [(str(t.number), t.state, candidate(t), *cells(t.estimate)) for t in ranked if t.estimate]
+    body = [
+        (
+            str(t.number),
+            t.state,
+            candidate(t),
+            *cells(t.estimate),
+            *(f"{dict(t.costs)[name]:.3g}" if t.costs else "" for name in costs),
+        )
+        for t in ranked
+        if t.estimate
+    ]
     table(columns, body, numbers=("trial", *columns[3:]))
+    if costs and study.front:
+        say(f"on the Pareto front: {', '.join(str(t.number) for t in study.front)}")
     for trial in ranked:
         if trial.state == "failed":
             say(f"trial {trial.number} failed: {trial.reason}")

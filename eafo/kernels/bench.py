@@ -11,7 +11,6 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
-from pathlib import Path
 from typing import TextIO
 
 import numpy as np
@@ -19,6 +18,7 @@ import torch
 
 from eafo.catalog import ActivationLike, get
 from eafo.errors import InputError
+from eafo.kernels.build import processor_name
 from eafo.kernels.memory import pages_kept, peak
 from eafo.kernels.variants import (
     CHANNELS,
@@ -286,16 +286,8 @@ def environment() -> str:
             versions.append(f"{shown} {importlib.metadata.version(name)}")
     gpu = [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
     return ", ".join(
-        [*gpu, _processor(), f"{platform.system()}, Python {platform.python_version()}", *versions]
+        [*gpu, processor_name(), f"{platform.system()}, Python {platform.python_version()}", *versions]
     )
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def write_csv(measurements: Sequence[Measurement], file: TextIO) -> None:

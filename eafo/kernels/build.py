@@ -229,6 +229,15 @@ def _version(compiler: str) -> str:
     return "unknown"
 
 
+def processor_name() -> str:
+    """What the processor calls itself."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
 @functools.cache
 def _processor() -> str:
     """What -march=native depends on."""

@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
-import datetime
-import importlib.metadata
 import json
-import os
-import platform
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import eafo
 from eafo import catalog, tasks
 from eafo.activation import Activation
 from eafo.errors import InputError
 from eafo.report.rows import text_form
 from eafo.search import Comparison, Plan
+from eafo.search.environment import environment
 from eafo.tasks import Setting
 
-__all__ = ["comparison_command", "plan_toml", "setting_facts", "task_description", "versions"]
-
-_PACKAGES = ("torch", "numpy", "scipy", "sympy", "optuna")
+__all__ = ["comparison_command", "plan_toml", "run_facts", "setting_facts", "task_description"]
 
 
-def versions() -> tuple[tuple[str, str], ...]:
-    """The versions and the machine that this page was written with."""
-    found = [f"{package} {_version(package)}" for package in _PACKAGES]
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
-    return (
-        ("Page written", datetime.datetime.now(datetime.UTC).date().isoformat()),
-        ("Versions", f"eafo {eafo.__version__}, Python {platform.python_version()}, {', '.join(found)}"),
-        ("Machine", machine),
-    )
+def run_facts(runs: Sequence[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:
+    """On what trainings ran, a line a run, and with what this page was written.
+
+    >>> [what for what, _ in run_facts([environment()])]
+    ['Run', 'Page written']
+    """
+    lines = [("Run" if len(runs) < 2 else f"Run {i}", _line(run)) for i, run in enumerate(runs, 1) if run]
+    return (*lines, ("Page written", _line(environment())))
 
 
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+def _line(run: Mapping[str, str]) -> str:
+    return f"{run.get('date', '')}: eafo {run.get('eafo', '')}; {run.get('versions', '')}; {run.get('machine', '')}"
 
 
 def task_description(name: str) -> str:

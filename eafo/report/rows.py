@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from eafo import catalog, tasks
 from eafo.activation import Activation
 from eafo.search import Arm, Comparison, Study
 from eafo.search.results import TrialResult
 from eafo.search.statistics import Estimate
-from eafo.tasks import Outcome
+from eafo.tasks import Outcome, Setting
 
 __all__ = [
     "Row",
@@ -36,6 +36,7 @@ class Row:
         estimate: mean and interval; None where there is none to trust.
         outcomes: the finished seeds.
         note: a failure's reason, a pruned trial's state.
+        setting: how it was trained.
     """
 
     index: int
@@ -44,6 +45,7 @@ class Row:
     estimate: Estimate | None
     outcomes: tuple[Outcome, ...]
     note: str = ""
+    setting: Setting = field(default_factory=Setting)
 
     @property
     def scores(self) -> list[float]:
@@ -67,6 +69,7 @@ def of_comparison(comparison: Comparison) -> list[Row]:
             arm.estimate,
             arm.outcomes,
             "; ".join([*_trained(arm, comparison), *arm.failures]),
+            arm.setting,
         )
         for index, arm in enumerate(comparison.arms)
     ]
@@ -88,7 +91,9 @@ def _trained(arm: Arm, comparison: Comparison) -> list[str]:
 def of_study(study: Study) -> list[Row]:
     """Give a row for each trial, in the order of `standing`."""
     return [
-        Row(t.number, f"{t.number}: {candidate(t)}", t.activation, t.estimate, t.outcomes, _note(t))
+        Row(
+            t.number, f"{t.number}: {candidate(t)}", t.activation, t.estimate, t.outcomes, _note(t), t.setting
+        )
         for t in standing(study)
     ]
 
@@ -112,11 +117,14 @@ def candidate(trial: TrialResult) -> str:
 
     The base, corrected for the law where there is one, and the searched values; of a composed formula, which has no law, the formula.
     """
-    if not trial.law:
-        return trial.base if trial.activation is None else str(trial.activation)
-    kind = trial.base if trial.law == "none" else f"{trial.base} × {trial.law}"
-    values = ", ".join(f"{name}={value:.4g}" for name, value in trial.parameters)
-    return f"{kind} ({values})" if values else kind
+    told = [f"{name}={value:.4g}" for name, value in trial.parameters if name != "per_channel"]
+    told += ["a value a channel"] if trial.setting.per_channel else []
+    told += ["f′ in four bits"] if trial.setting.saved == "code" else []
+    if trial.law:
+        kind = trial.base if trial.law == "none" else f"{trial.base} × {trial.law}"
+    else:
+        kind = trial.base if trial.activation is None else str(trial.activation)
+    return f"{kind} ({', '.join(told)})" if told else kind
 
 
 def _labels(activations: Sequence[Activation]) -> list[str]:

@@ -13,11 +13,11 @@ from eafo.derivation import Derivation
 from eafo.errors import InputError
 from eafo.report import result_figures
 from eafo.report.album import Album
-from eafo.report.cost import cost_section
+from eafo.report.cost import cost_section, front_section
 from eafo.report.evidence import evidence_section
 from eafo.report.layers import layers_section
 from eafo.report.page import Page, Section, Table, render
-from eafo.report.provenance import comparison_command, plan_toml, setting_facts, task_description, versions
+from eafo.report.provenance import comparison_command, plan_toml, run_facts, setting_facts, task_description
 from eafo.report.results import (
     Part,
     contrasts_section,
@@ -115,6 +115,7 @@ def _study_page(
     sections: list[Section | None] = [
         results_section(album, Part("Results", "trial", score), rows, top),
         _history_section(study, album, score),
+        front_section(album, study, score),
         evidence_section(study),
         cost_section(album, top, score, study.plan.task) if cost else None,
     ]
@@ -161,6 +162,11 @@ def _study_summary(study: Study) -> str:
     if "complete" not in states:
         return f"{count}{unfinished}. No trial is complete yet."
     best = study.best
+    if len(study.plan.objectives) > 1:
+        return (
+            f"{count}{unfinished}. On the Pareto front of {', '.join(study.plan.objectives)}: {counted(len(study.front), 'trial')}; the highest "
+            f"score has trial {best.number}, {candidate(best)}, with {best.estimate}. The best of many is flattered by the choice: a claim needs fresh seeds."
+        )
     return (
         f"{count}{unfinished}. The best is trial {best.number}, {candidate(best)}, with {best.estimate}. The best of many is "
         "flattered by the choice: a claim needs fresh seeds."
@@ -216,7 +222,7 @@ def _comparison_record(comparison: Comparison) -> Section:
         ("Epochs", str(comparison.epochs)),
         ("Seeds", seeds),
         *setting_facts(comparison.setting),
-        *versions(),
+        *run_facts([comparison.run]),
     )
     command = comparison_command(comparison)
     kept = ("The file result.json, beside this page, holds every number.",)
@@ -237,7 +243,7 @@ def _study_record(study: Study, comparison: Comparison | None) -> Section:
         facts.append(
             ("Comparison", f"{comparison.task}, {counted(comparison.epochs, 'epoch')}, seeds {seeds}")
         )
-    facts += (*setting_facts(plan.setting), *versions())
+    facts += (*setting_facts(plan.setting), *run_facts(study.runs))
     kept = ("The file result.json, beside this page, holds every number.",)
     title = f"The plan. In a file {plan.name}.toml, the command eafo search {plan.name}.toml runs it again:"
     return Section("record", "What was run", kept, tuple(facts), title, plan_toml(plan))

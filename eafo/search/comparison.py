@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from eafo import catalog, tasks
 from eafo.errors import EafoError, InputError
+from eafo.search.environment import environment
 from eafo.search.executors import Executor, Job, Result
 from eafo.search.executors.choice import make_executor
 from eafo.search.progress import Progress, SilentProgress
@@ -94,7 +95,8 @@ def compare(
         results = train(contenders, chosen)
     arms = tuple(Arm.of(a, results[i], own) for i, (a, own) in enumerate(contenders))
     name = found.name if task in tasks.names() else task
-    return Comparison(name, length, tuple(chosen), arms, setting, tuple(float(rate) for rate in rates))
+    run = environment(setting.device)
+    return Comparison(name, length, tuple(chosen), arms, setting, tuple(float(rate) for rate in rates), run)
 
 
 def train_arms(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from eafo import tasks
 from eafo.errors import InputError
 from eafo.search.comparison import check_rates, distinct, length_of, train_arms, tuned
+from eafo.search.environment import environment
 from eafo.search.executors.choice import make_executor
 from eafo.search.progress import Progress, SilentProgress
 from eafo.search.results import Arm, Comparison
@@ -243,6 +244,7 @@ def confirm(
         tuple(Arm.of(a, results[i], own) for i, (a, own) in enumerate(contenders)),
         setting,
         tuple(float(rate) for rate in rates),
+        environment(setting.device),
     )
     return Confirmation(comparison, tuple(test.verdicts[i] for i in range(len(chosen))), level, test.looks)
 

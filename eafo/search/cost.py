@@ -42,7 +42,7 @@ class Cost:
     kept_bytes: float
 
 
-def kernel_costs(activations: Sequence[Activation], device: str = "cpu") -> list[Cost]:
+def kernel_costs(activations: Sequence[Activation], device: str = "cpu", saved: str = "x") -> list[Cost]:
     """Measure the kernels of some activations: float32, 2¹⁸ elements, one thread, medians over nine rounds (`eafo.kernels.bench`).
 
     Learnable parameters get their gradients too. Compiling takes a second or two an activation the first time.
@@ -50,6 +50,7 @@ def kernel_costs(activations: Sequence[Activation], device: str = "cpu") -> list
     Args:
         activations: what is measured.
         device: ``"cpu"`` or ``"cuda"``.
+        saved: what is kept for backward: ``"x"``, or ``"code"`` for activations without learnable parameters.
 
     Raises:
         InputError: there is no such device here.
@@ -57,16 +58,18 @@ def kernel_costs(activations: Sequence[Activation], device: str = "cpu") -> list
     """
     from eafo.kernels.bench import bench  # noqa: PLC0415 - loads torch
 
+    variant = "eafo" if saved == "x" else "code"
     measured = bench(
         activations,
         sizes=[_ELEMENTS],
         dtypes=["float32"],
         passes=["forward+backward"],
-        variants=["eafo"],
+        variants=[variant],
+        parameters="scalar" if saved == "x" else "none",
         device=device,
         rounds=_ROUNDS,
     )
-    own = [m for m in measured if m.variant == "eafo"]
+    own = [m for m in measured if m.variant == variant]
     if len(own) != len(activations):
         raise InputError("every kernel must run to be measured", f"{len(own)} of {len(activations)}")
     return [Cost(1e9 * m.seconds / m.elements, 1 / m.share_of_copy, m.kept_bytes / m.elements) for m in own]
@@ -94,7 +97,7 @@ def objective(name: str, activation: Activation, setting: Setting) -> float:
         return 0.5 if setting.saved == "code" else 4.0 if setting.precision == "float32" else 2.0
     if name == "cost":
         return cost(activation) / cost(catalog.get("gelu"))
-    return kernel_costs([activation], setting.device)[0].of_copy
+    return kernel_costs([activation], setting.device, setting.saved)[0].of_copy
 
 
 def front(scores: Sequence[float], *costs: Sequence[float]) -> tuple[bool, ...]:
@@ -119,7 +122,7 @@ class EqualTime:
     """The score of an arm when the quickest one has finished.
 
     Args:
-        step: milliseconds of a step of training, the median over the seeds.
+        step: milliseconds of a step of training.
         epochs: how many epochs fit into the time in which the quickest arm trains all of its own.
         estimate: the score after so many; None where not even one fits.
     """
@@ -129,15 +132,18 @@ class EqualTime:
     estimate: Estimate | None
 
 
-def equal_time(arms: Sequence[Sequence[Outcome]], share: float = 0.0) -> list[EqualTime] | None:
+def equal_time(
+    arms: Sequence[Sequence[Outcome]], share: float = 0.0, steps: Sequence[float] | None = None
+) -> list[EqualTime] | None:
     """Read every arm's curve at the time in which the quickest arm has finished.
 
-    The time of a step is that of the trainings themselves, the median over an arm's seeds; what else the machine did meanwhile is in it.
     So an activation that is better step by step and slower second by second is seen as such.
 
     Args:
         arms: the finished trainings of each arm, of equal length, each with its curve.
         share: the score is the mean over the last ⌈share · epochs⌉ epochs of those that fit, at least the last.
+        steps: seconds of a step of each arm, as `eafo.tasks.pace.step_times` measures them; where not given, those of the trainings
+            themselves, the median over an arm's seeds: what else the machine did meanwhile is in that.
 
     Returns:
         One an arm; None where there are fewer than two arms, or curves or times are missing.
@@ -148,10 +154,11 @@ def equal_time(arms: Sequence[Sequence[Outcome]], share: float = 0.0) -> list[Eq
         len(arms) < 2
         or not all(arms)
         or len(lengths) != 1
-        or not all(o.curve and o.steps and o.seconds for o in outcomes)
+        or not all(o.curve for o in outcomes)
+        or not (steps or all(o.steps and o.seconds for o in outcomes))
     ):
         return None
-    steps = [float(np.median([o.seconds / o.steps for o in arm])) for arm in arms]
+    steps = steps or [float(np.median([o.seconds / o.steps for o in arm])) for arm in arms]
     (epochs,) = lengths
     found = []
     for arm, step in zip(arms, steps, strict=True):

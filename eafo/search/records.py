@@ -32,6 +32,7 @@ __all__ = [
     "PLAN",
     "PREDICTED",
     "REASON",
+    "RUNS",
     "outcome_key",
     "read_features",
     "read_outcomes",
@@ -44,6 +45,8 @@ __all__ = [
 
 #: Attribute of the study: its plan as JSON.
 PLAN = "eafo:plan"
+#: Attribute of the study: on what it was run, as JSON, in the order of its runs.
+RUNS = "eafo:runs"
 #: Attributes of a trial.
 ACTIVATION, REASON = "eafo:activation", "eafo:reason"
 #: What was measured of it before any training, and what was then expected of it.
@@ -135,6 +138,7 @@ def read_study(study: optuna.Study) -> Study:
         finished,
         len(trials) - len(finished),
         _importance(study, finished),
+        tuple(json.loads(study.user_attrs.get(RUNS, "[]"))),
     )
 
 

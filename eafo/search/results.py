@@ -106,6 +106,7 @@ class Study:
         unfinished: how many trials a stopped or still working driver has asked and not finished.
         importance: of each choice, from 0 to 1, the largest first: how much it tells the best tenth of the complete trials
             from the rest (PED-ANOVA: Watanabe, Bansal, Hutter, 2023); none before twenty trials are complete.
+        runs: on what it was run, in order; see `eafo.search.environment.environment`.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Study:
     trials: tuple[TrialResult, ...]
     unfinished: int = 0
     importance: tuple[tuple[str, float], ...] = ()
+    runs: tuple[Mapping[str, str], ...] = field(default=(), compare=False)
 
     @property
     def best(self) -> TrialResult:
@@ -132,12 +134,18 @@ class Study:
 
     @property
     def front(self) -> tuple[TrialResult, ...]:
-        """The complete trials that no other one beats in every objective at once, the highest score first; with one objective the best."""
+        """The complete trials that no other one beats in every objective at once, the highest score first; of equal candidates the first.
+
+        With one objective, the best.
+        """
         complete = [(t, t.estimate.mean) for t in self.trials if t.state == "complete" and t.estimate]
         costs = [[dict(t.costs)[name] for t, _ in complete] for name in self.plan.objectives[1:]]
         on = front([mean for _, mean in complete], *costs)
-        kept = [pair for pair, best in zip(complete, on, strict=True) if best]
-        return tuple(t for t, _ in sorted(kept, key=lambda pair: -pair[1]))
+        kept: dict[object, tuple[TrialResult, float]] = {}
+        for pair, best in zip(complete, on, strict=True):
+            if best:
+                kept.setdefault((pair[0].activation, pair[0].setting), pair)
+        return tuple(t for t, _ in sorted(kept.values(), key=lambda pair: -pair[1]))
 
     def leaders(self, count: int) -> tuple[TrialResult, ...]:
         """The best complete trials, no activation twice that differs in its learning rate alone; of several objectives the front's."""
@@ -182,6 +190,7 @@ class Study:
             "trials": [t.to_dict() for t in self.trials],
             "unfinished": self.unfinished,
             "importance": dict(self.importance),
+            "runs": [dict(run) for run in self.runs],
             "best": next((t.number for t in [self._best_or_none()] if t), None),
         }
 
@@ -233,6 +242,7 @@ class Comparison:
         arms: the activations in the order given.
         setting: how they were trained, but for what an arm's own says.
         rates: among which each arm's learning rate was chosen, in times the recipe's; empty where it was the recipe's.
+        run: on what it was run; see `eafo.search.environment.environment`.
     """
 
     task: str
@@ -241,6 +251,7 @@ class Comparison:
     arms: tuple[Arm, ...]
     setting: Setting = field(default_factory=Setting)
     rates: tuple[float, ...] = ()
+    run: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each activation and seed."""
@@ -280,6 +291,7 @@ class Comparison:
             "seeds": list(self.seeds),
             "setting": self.setting.to_dict(),
             "rates": list(self.rates),
+            "run": dict(self.run),
             "arms": [
                 {
                     "activation": json.loads(arm.activation.to_json()),
@@ -310,7 +322,8 @@ class Comparison:
             )
             seeds, setting = tuple(map(int, values["seeds"])), Setting.from_dict(common)
             rates = tuple(map(float, values.get("rates", ())))
-            return cls(str(values["task"]), int(values["epochs"]), seeds, arms, setting, rates)
+            run = {str(k): str(v) for k, v in values.get("run", {}).items()}
+            return cls(str(values["task"]), int(values["epochs"]), seeds, arms, setting, rates, run)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError("a comparison's JSON must be what save wrote", repr(values)) from error
 

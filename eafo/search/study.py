@@ -14,11 +14,12 @@ import optuna
 from eafo import tasks
 from eafo.errors import InputError
 from eafo.search.driver import Driver
+from eafo.search.environment import environment
 from eafo.search.executors.choice import make_executor
 from eafo.search.parts import PrunerPlan, SamplerPlan
 from eafo.search.plan import Plan
 from eafo.search.progress import Progress, SilentProgress
-from eafo.search.records import PLAN, read_plan, read_study
+from eafo.search.records import PLAN, RUNS, read_plan, read_study
 from eafo.search.space import candidates
 from eafo.search.storage import find, locked, opened
 
@@ -91,6 +92,7 @@ def run(
         study = _study(database, wanted)
         study.sampler = sampler or make_sampler(wanted.sampler, len(study.get_trials(deepcopy=False)))
         study.pruner = pruner or make_pruner(wanted.pruner)
+        _note_run(study, wanted)
         Driver(study, wanted, possible, at_work, progress or SilentProgress(), batch=batch).work()
         return read_study(study)
 
@@ -155,6 +157,15 @@ def _study(database: optuna.storages.RDBStorage, plan: Plan) -> optuna.Study:
     if stored != plan:
         study.set_user_attr(PLAN, json.dumps(plan.to_dict()))
     return study
+
+
+def _note_run(study: optuna.Study, plan: Plan) -> None:
+    """Write down on what the study is run, where that is not what it was run on before, or nothing is missing."""
+    trials = study.get_trials(deepcopy=False)
+    runs: list[dict[str, str]] = json.loads(study.user_attrs.get(RUNS, "[]"))
+    here = environment(plan.setting.device)
+    if here not in runs and sum(t.state.is_finished() for t in trials) < plan.trials:
+        study.set_user_attr(RUNS, json.dumps([*runs, here]))
 
 
 def make_sampler(plan: SamplerPlan, existing: int = 0) -> optuna.samplers.BaseSampler:

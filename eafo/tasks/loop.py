@@ -59,13 +59,8 @@ class Run:
         self.model.train()
         total, count = torch.zeros((), dtype=torch.float64, device=self.device), 0
         for inputs, targets in self.problem.batches(self.order, len(self.curve)):
-            set_rates(
-                self.recipe, self.optimiser, self.steps, self.epochs * self.problem.steps, self.setting.rate
-            )
-            given = inputs.to(self.device), targets.to(self.device)
-            total += self._step(*given) * len(inputs)
+            total += self.step(inputs, targets) * len(inputs)
             count += len(inputs)
-            self.steps += 1
         self.losses.append(float(total) / count)
         number = len(self.losses)
         if not math.isfinite(self.losses[-1]):
@@ -74,11 +69,17 @@ class Run:
         self.seconds += time.perf_counter() - start
         if self.recorder:
             with torch.no_grad():
+                given = inputs.to(self.device), targets.to(self.device)
                 self.recorder.look(functools.partial(self.plain_loss, *given))
         if self.checkpoint:
             self.checkpoint.write(self.state())
 
-    def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """One step of the optimiser with a batch; the batch's mean loss before it."""
+        steps = self.epochs * self.problem.steps
+        set_rates(self.recipe, self.optimiser, self.steps, steps, self.setting.rate)
+        self.steps += 1
+        inputs, targets = inputs.to(self.device), targets.to(self.device)
         # Without the context where nothing is cast: it would cost a small step a hundredth of its time.
         if self.precision == "float32":
             loss: Tensor = self.loss(inputs, targets)

@@ -176,7 +176,8 @@ class Task(Protocol):
     ``setting`` too, it is given the `eafo.tasks.Setting` that a user asked for; without, only the default may be asked.
     A task may have ``measure``, a string that says what the score is; ``examples``, the number of examples of each budget
     that does not take all; ``held_out``, the name of the task on which what a search finds is confirmed; and a method
-    ``problem(setting)`` that gives what is trained, an `eafo.tasks.problem.Problem`, which a search with a surrogate needs.
+    ``problem(setting)`` that gives what is trained, an `eafo.tasks.problem.Problem`, which a search with a surrogate needs; with
+    ``recipe``, an `eafo.tasks.recipe.TrainingRecipe`, a page can measure what a step takes.
     """
 
     @property

@@ -85,6 +85,8 @@ class LanguageModel:
         tiny: epochs of the budget ``"tiny"``.
         short: epochs of the budget ``"short"``.
         full: epochs of the budget ``"full"``.
+        measure: what the score is.
+        recipe: how it is trained.
     """
 
     name: str
@@ -93,6 +95,7 @@ class LanguageModel:
     short: int
     full: int
     measure: str = "- bits per byte"
+    recipe: Recipe = RECIPE
 
     @property
     def description(self) -> str:
@@ -128,7 +131,13 @@ class LanguageModel:
         from eafo.tasks.train import train  # noqa: PLC0415 - torch is loaded only where a training runs
 
         return train(
-            self.problem(setting), activation, RECIPE, seed=seed, epochs=epochs, share=0.0, setting=setting
+            self.problem(setting),
+            activation,
+            self.recipe,
+            seed=seed,
+            epochs=epochs,
+            share=0.0,
+            setting=setting,
         )
 
     def problem(self, setting: Setting | None = None) -> NextByte:
@@ -151,7 +160,9 @@ class LanguageModel:
         from eafo.tasks.stacked import train_stacked  # noqa: PLC0415 - as above
 
         members = [(activation, seed) for seed in seeds]
-        return train_stacked(problem(self.gated), members, RECIPE, epochs=epochs, share=0.0, setting=setting)
+        return train_stacked(
+            problem(self.gated), members, self.recipe, epochs=epochs, share=0.0, setting=setting
+        )
 
 
 def _check_setting(setting: Setting | None) -> None:

@@ -63,11 +63,14 @@ class Transformer:
     Args:
         model: ``"vit-tiny"``, ``"deit-tiny"`` or ``"tnt-small"``.
         data: ``"cifar10"``, ``"cifar100"`` or ``"imagenet"``.
+        measure: what the score is.
+        recipe: how it is trained.
     """
 
     model: str
     data: str
     measure: str = "test accuracy / %"
+    recipe: Recipe = RECIPE
 
     @property
     def name(self) -> str:
@@ -115,7 +118,13 @@ class Transformer:
 
         setting = setting or Setting()
         return train(
-            self.problem(setting), activation, RECIPE, seed=seed, epochs=epochs, share=0.0, setting=setting
+            self.problem(setting),
+            activation,
+            self.recipe,
+            seed=seed,
+            epochs=epochs,
+            share=0.0,
+            setting=setting,
         )
 
     def problem(self, setting: Setting) -> Pictures:
@@ -129,8 +138,8 @@ class Transformer:
         from eafo.tasks import pictures  # noqa: PLC0415
 
         build, device = functools.partial(_build, self.model, self.data), torch.device(setting.device)
-        few = RECIPE.batch if setting.examples is None else max(1, setting.examples // 4)
-        batch = min(RECIPE.batch, few)
+        few = self.recipe.batch if setting.examples is None else max(1, setting.examples // 4)
+        batch = min(self.recipe.batch, few)
         if self.data == "imagenet":
             folders = pictures.Folders(IMAGENET, setting, 224)
             if self.model != "deit-tiny":

@@ -11,9 +11,10 @@ import pytest
 import eafo
 from eafo.catalog import get
 from eafo.errors import InputError
-from eafo.report.provenance import comparison_command, plan_toml, task_description, versions
+from eafo.report.provenance import comparison_command, plan_toml, run_facts, task_description
 from eafo.report.rows import text_form
 from eafo.search import Plan
+from eafo.search.environment import environment
 
 
 def test_the_command_reads_back_to_the_same_activations(comparison):
@@ -48,10 +49,14 @@ def test_text_forms_read_back(text):
     assert get(text_form(found)).defaults == found.defaults
 
 
-def test_versions_name_eafo_and_torch():
-    told = dict(versions())["Versions"]
+def test_runs_are_told_each_with_its_versions():
+    (told,) = dict(run_facts([])).values()
     assert f"eafo {eafo.__version__}" in told
     assert "torch 2." in told
+    first, second = environment(), {"date": "2020-01-01", "eafo": "0", "versions": "none", "machine": "m"}
+    facts = dict(run_facts([first, second]))
+    assert list(facts) == ["Run 1", "Run 2", "Page written"]
+    assert facts["Run 2"] == "2020-01-01: eafo 0; none; m"
 
 
 def test_a_task_that_is_not_importable_here_is_named():

@@ -290,3 +290,37 @@ def test_the_cost_is_shown_where_it_is_asked_for(kind, tmp_path, request) -> Non
     assert section.count(">yes<") == sum(entry["front"] for entry in numbers)
     assert all(entry["kernel"]["of_copy"] > 0 and entry["equal_time"]["step"] > 0 for entry in numbers)
     assert 'id="cost"' not in report.write(result, tmp_path).read_text(encoding="utf-8")
+
+
+def test_a_front_of_several_objectives(tmp_path, inspect):
+    plan = {
+        "name": "o",
+        "task": "mnist1d",
+        "epochs": 50,
+        "trials": 4,
+        "seeds": 2,
+        "objectives": ["score", "cost", "memory"],
+        "space": {"bases": ["relu", "gelu"], "saved": ["x", "code"], "rates": [0.5, 1]},
+    }
+
+    def scored(number, name, mean, cost, saved, rate):
+        setting = Setting(saved=saved, rate=rate)
+        return TrialResult(
+            number, "complete", name, "none", get(name), (("rate", rate),),
+            (Outcome(0, mean - 1), Outcome(1, mean + 1)), Estimate.of([mean - 1, mean + 1]),
+            setting=setting, costs=(("cost", cost), ("memory", 0.5 if saved == "code" else 4.0)),
+        )  # fmt: skip
+
+    trials = (
+        scored(0, "relu", 80.0, 0.1, "x", 1.0),
+        scored(1, "relu", 80.0, 0.1, "code", 0.5),
+        scored(2, "gelu", 90.0, 1.0, "x", 1.0),
+        scored(3, "gelu", 70.0, 1.0, "code", 1.0),
+    )
+    study = Study("o", Plan.from_dict(plan), trials)
+    assert [t.number for t in study.front] == [2, 1]
+    seen = inspect(report.write(study, tmp_path))
+    assert {"front-cost.png", "front-memory.png"} <= {p.name for p in tmp_path.glob("*.png")}
+    assert "2 candidates that no other one beats in every objective at once" in seen.words
+    assert "On the Pareto front of score, cost, memory: 2 trials; the highest score has trial 2" in seen.words
+    assert re.search(r"1: relu \(rate=0.5, f′ in four bits\) 80.00 \S+ … \S+ 0.1 0.5", seen.words)

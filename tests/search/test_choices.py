@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,7 +49,9 @@ def test_each_trial_is_trained_as_it_chose(toys: Toys) -> None:
     assert {s[3] for s in seen if s[0] == "relu"} == {"x", "code"}
     best = study.best
     assert (best.setting.rate, best.setting.per_channel) == (2.0, True)
-    assert re.search(r"rate=2, per_channel=1\)$", candidate(best))
+    assert candidate(best).endswith(", rate=2, a value a channel)")
+    codes = [t for t in study.trials if t.setting.saved == "code"]
+    assert all(candidate(t) == f"relu (rate={t.setting.rate:g}, f′ in four bits)" for t in codes)
     assert load("p") == study
 
 

@@ -62,3 +62,14 @@ def test_kernels_are_measured() -> None:
     # x alone; for CRReLU its parameter too, four bytes in all.
     assert relu.kept_bytes == 4
     assert 4 < learned.kept_bytes < 4.001
+    (coded,) = kernel_costs([eafo.get("relu")], saved="code")
+    assert coded.kept_bytes == pytest.approx(0.5, abs=0.01)
+
+
+def test_measured_steps_take_the_place_of_the_trainings_own() -> None:
+    curve = (10.0, 20.0, 30.0, 40.0)
+    arms = [[outcome(0, curve, 4.0)], [outcome(0, curve, 400.0)]]
+    first, second = equal_time(arms, steps=[0.01, 0.012])
+    assert (first.step, first.epochs, second.step, second.epochs) == (10.0, 4, 12.0, 3)
+    # Those need no clock of their own.
+    assert equal_time([[Outcome(0, 40.0, curve)]] * 2, steps=[0.01, 0.02])[1].epochs == 2
