@@ -308,12 +308,15 @@ class Driver:
 
     def _end(self, flight: _Flight, state: TrialState, reason: str = "", value: float | None = None) -> None:
         number, proposal = flight.trial.number, flight.proposal
-        if reason:
-            flight.trial.set_user_attr(REASON, reason)
         values = None
         if value is not None:
-            further = (objective(o, proposal.activation, proposal.setting) for o in self._plan.objectives[1:])
-            values = [value, *further]
+            further = self._plan.objectives[1:]
+            try:
+                values = [value, *(objective(o, proposal.activation, proposal.setting) for o in further)]
+            except EafoError as error:
+                state, value, reason = TrialState.FAIL, None, f"{', '.join(further)}: {error}"
+        if reason:
+            flight.trial.set_user_attr(REASON, reason)
         self._study.tell(number, values, state=state)
         del self._flights[number]
         if self._chooser and state != TrialState.FAIL:

@@ -152,3 +152,56 @@ def test_rates_are_numbers(eafo):
     assert "rates must be numbers between commas, but got '1,two'; for example --rates 0.5,1,2" in " ".join(
         ran.err.split()
     )
+
+
+OBJECTIVES = """
+name = "o"
+task = "mnist1d-mlp"
+epochs = 1
+trials = 6
+seeds = 1
+objectives = ["score", "cost"]
+[space]
+bases = ["relu", "crrelu"]
+rates = [0.5, 2]
+per_channel = [true]
+[setting]
+examples = 200
+"""
+
+
+def test_a_search_of_two_objectives_and_its_confirmation(eafo, tmp_path):
+    (tmp_path / "o.toml").write_text(OBJECTIVES)
+    ran = eafo("search", "o.toml", "--workers", "2")
+    assert ran.status == 0, ran.err
+    assert "on the Pareto front: " in ran.out
+    assert "a value a channel" in ran.out
+    document = eafo("search", "o.toml", "--confirm", "8", "--json").document
+    (study, confirmation) = document, document["confirmation"]["comparison"]
+    assert [list(t["costs"]) for t in study["trials"]] == [["cost"]] * 6
+    assert confirmation["rates"] == [0.5, 2.0]
+    assert {arm["setting"]["rate"] for arm in confirmation["arms"]} <= {0.5, 2.0}
+    page = eafo("report", "o")
+    assert page.status == 0, page.err
+    assert "The Pareto front" in (tmp_path / "reports" / "o" / "index.html").read_text()
+    # The name is taken by a study of other directions.
+    (tmp_path / "o.toml").write_text(OBJECTIVES.replace(', "cost"', ""))
+    other = eafo("search", "o.toml")
+    assert other.status == 2
+    assert other.err.count("\n") <= 2
+    assert "must have the plan's directions (maximize), but got 'maximize, minimize'" in " ".join(
+        other.err.split()
+    )
+
+
+def test_a_value_a_channel_and_a_code_are_asked_for(eafo, tmp_path):
+    asked = ("--examples", "300", "--save", "one", "--per-channel")
+    assert eafo("compare", "crrelu", "--seeds", "1", "--epochs", "1", *asked).status == 0
+    assert Comparison.load(tmp_path / "studies" / "one.json").setting.per_channel
+    page = eafo("report", "one")
+    assert page.status == 0
+    assert "--per-channel" in (tmp_path / "reports" / "one" / "index.html").read_text()
+    coded = eafo("compare", "crrelu", "--seeds", "1", "--epochs", "1", "--saved", "code", "--json").document
+    # A code is not for an activation that learns: told as the failure of that training.
+    assert "without learnable parameters" in coded["arms"][0]["failures"][0]
+    assert eafo("compare", "relu", "--saved", "y").err.startswith("eafo: saved must be one of x, code, but")

@@ -303,7 +303,7 @@ def test_a_front_of_several_objectives(tmp_path, inspect):
         "space": {"bases": ["relu", "gelu"], "saved": ["x", "code"], "rates": [0.5, 1]},
     }
 
-    def scored(number, name, mean, cost, saved, rate):
+    def scored(number, name, mean, cost, *, saved="x", rate=1.0):
         setting = Setting(saved=saved, rate=rate)
         return TrialResult(
             number, "complete", name, "none", get(name), (("rate", rate),),
@@ -312,10 +312,10 @@ def test_a_front_of_several_objectives(tmp_path, inspect):
         )  # fmt: skip
 
     trials = (
-        scored(0, "relu", 80.0, 0.1, "x", 1.0),
-        scored(1, "relu", 80.0, 0.1, "code", 0.5),
-        scored(2, "gelu", 90.0, 1.0, "x", 1.0),
-        scored(3, "gelu", 70.0, 1.0, "code", 1.0),
+        scored(0, "relu", 80.0, 0.1),
+        scored(1, "relu", 80.0, 0.1, saved="code", rate=0.5),
+        scored(2, "gelu", 90.0, 1.0),
+        scored(3, "gelu", 70.0, 1.0, saved="code"),
     )
     study = Study("o", Plan.from_dict(plan), trials)
     assert [t.number for t in study.front] == [2, 1]

@@ -8,13 +8,14 @@ import optuna
 import pytest
 
 from eafo import catalog
-from eafo.errors import InputError
+from eafo.errors import BuildError, InputError
 from eafo.search import Plan, load, run
 from eafo.search.cost import kernel_costs, objective
 from eafo.search.storage import find, opened
 from eafo.tasks import Setting
 
 if TYPE_CHECKING:
+    from eafo.activation import Activation
     from tests.search.conftest import Toys
 
 BASES = ["relu", "crrelu", "gelu", "mish"]
@@ -86,6 +87,24 @@ def test_a_measured_time_is_that_of_the_kernels(toys: Toys) -> None:
         assert name == "time"
         # The machine's other work is in both, so that this is no more than the same order of size.
         assert value == pytest.approx(kernel_costs([trial.activation])[0].of_copy, rel=0.7)
+
+
+def test_an_objective_that_cannot_be_had_fails_its_trial_alone(
+    toys: Toys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(name: str, activation: Activation, setting: Setting) -> float:
+        if activation.name == "crrelu":
+            raise BuildError("the compiler must be there", "none")
+        return objective(name, activation, setting)
+
+    monkeypatch.setattr("eafo.search.driver.objective", refused)
+    study = run(plan(), workers=1)
+    assert {t.state for t in study.trials if t.base == "crrelu"} == {"failed"}
+    assert {t.reason for t in study.trials if t.base == "crrelu"} == {
+        "cost, memory: the compiler must be there, but got 'none'"
+    }
+    assert {t.state for t in study.trials if t.base != "crrelu"} == {"complete"}
+    assert len(study.trials) == 24
 
 
 @pytest.mark.parametrize(
