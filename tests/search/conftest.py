@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MODULE = '''
-import os, signal, socket
+import os, signal, socket, time
 from pathlib import Path
 from types import MappingProxyType
 
@@ -89,6 +89,17 @@ class Trained(WithProblem):
 class Chatty(Toy):
     def before(self, value, seed):
         print("words on standard output")
+
+
+class Devices(Toy):
+    """Keeps which GPUs it may see, and is at work long enough for others to be at work beside it."""
+
+    def before(self, value, seed):
+        with LOG.open("a") as log:
+            log.write(f"{os.environ.get('CUDA_VISIBLE_DEVICES')} begins\\n")
+        time.sleep(0.3)
+        with LOG.open("a") as log:
+            log.write(f"{os.environ.get('CUDA_VISIBLE_DEVICES')} ends\\n")
 
 
 class KilledOnce(Toy):

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import socket
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -88,6 +91,62 @@ def test_a_lost_node_is_not_noticed_in_the_results(toys: Toys, cluster: Any) -> 
         found += [executor.next() for _ in range(27)]
     assert sorted(r.job.owner for r in found) == list(range(30))
     assert all(r.outcome is not None for r in found)
+
+
+def test_trainings_share_gpus_by_their_fractions(toys: Toys, cluster: Any) -> None:
+    # Ray counts the GPUs that a node says it has.
+    node = cluster.add_node(num_cpus=6, num_gpus=2)
+    try:
+        with RayExecutor(address=cluster.address, gpus=0.5) as executor:
+            assert executor.workers == 4
+            for seed in range(12):
+                executor.submit(job("Devices", owner=seed, seed=seed))
+            assert all(executor.next().outcome is not None for _ in range(12))
+    finally:
+        cluster.remove_node(node)
+    at_work = {"0": 0, "1": 0}
+    most = dict(at_work)
+    for device, what in (line.split() for line in toys.lines if "|" not in line):
+        at_work[device] += 1 if what == "begins" else -1
+        most[device] = max(most[device], at_work[device])
+    # Each sees one GPU alone, and no more than two share it.
+    assert at_work == {"0": 0, "1": 0}
+    assert max(most.values()) == 2
+    assert min(most.values()) >= 1
+
+
+def test_a_search_goes_through_a_client_server(toys: Toys, cluster: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    given = {
+        "--address": cluster.address,
+        "--host": "127.0.0.1",
+        "--port": str(port),
+        "--mode": "specific-server",
+    }
+    command = [sys.executable, "-m", "ray.util.client.server", *itertools.chain(*given.items())]
+    with (
+        (toys.folder / "server").open("wb") as said,
+        subprocess.Popen(command, stdout=said, stderr=said) as server,
+    ):
+        try:
+            _reachable(port, server)
+            toys.plan("far")
+            far = run("plan.toml", executor=f"ray://127.0.0.1:{port}", batch=2)
+        finally:
+            server.terminate()
+    assert far.trials == run("plan.toml", batch=2, storage=toys.folder / "near.db").trials
+
+
+def _reachable(port: int, server: subprocess.Popen[bytes]) -> None:
+    """Wait until somebody listens."""
+    end = time.monotonic() + 60
+    while server.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        time.sleep(0.05)
+    pytest.fail("the client server does not listen")
 
 
 def test_gpus_that_no_node_has_are_refused(cluster: Any) -> None:
