@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from eafo.activation import Activation
 from eafo.report import curves, result_figures
 from eafo.report.album import Album
 from eafo.report.page import Section, Table
@@ -43,8 +44,16 @@ _INTERVAL = (
 )
 
 
-def curve_section(album: Album, rows: Sequence[Row]) -> Section:
-    """The curves of the rows' activations and of their derivatives, at the parameters they started with."""
+def curve_section(
+    album: Album, rows: Sequence[Row], corrections: Sequence[tuple[Row, tuple[Activation, Activation]]] = ()
+) -> Section:
+    """The curves of the rows' activations, their derivatives, and the densities of their outputs, at the parameters they started with.
+
+    Args:
+        album: takes the figures.
+        rows: what is drawn.
+        corrections: rows with a correction, each with its activation and its base: what is added is drawn too.
+    """
     drawn = sorted(rows, key=lambda row: row.index)
     told = f" for {', '.join(row.label for row in drawn)}."
     drawings = []
@@ -54,7 +63,16 @@ def curve_section(album: Album, rows: Sequence[Row]) -> Section:
     ):
         caption = f"{symbol} at the parameters' start values"
         drawings.append(album.add(curves.draw(drawn, order), name, title, f"{caption}.", caption + told))
-    return Section("curves", "The activations and their derivatives", drawings=tuple(drawings))
+    if corrections:
+        caption = "What the correction adds to the base, at the parameters' start values."
+        made = curves.draw_corrections([row for row, _ in corrections], [pair for _, pair in corrections])
+        drawings.append(album.add(made, "corrections", "Corrections", caption))
+    if any(row.activation is not None for row in drawn):
+        made, missing = curves.draw_densities(drawn)
+        caption = "The density of f(X) for X ~ N(0, 1); atoms, where f is flat, are stems as high as their probability."
+        without = f" No density can be computed for {', '.join(missing)}." if missing else ""
+        drawings.append(album.add(made, "densities", "Densities of the outputs", caption + without))
+    return Section("curves", "The activations, their derivatives and their outputs", drawings=tuple(drawings))
 
 
 @dataclass(frozen=True)

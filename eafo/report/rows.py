@@ -107,9 +107,12 @@ def standing(study: Study) -> list[TrialResult]:
 
 
 def leading(rows: Iterable[Row], count: int) -> list[Row]:
-    """The first rows that have a score, with looks of their own."""
-    scored = [row for row in rows if row.estimate is not None]
-    return [replace(row, index=index) for index, row in enumerate(scored[:count])]
+    """The first rows that have a score, none that was proposed again, with looks of their own."""
+    found: dict[object, Row] = {}
+    for row in rows:
+        if row.estimate is not None:
+            found.setdefault((row.activation, row.setting), row)
+    return [replace(row, index=index) for index, row in enumerate(list(found.values())[:count])]
 
 
 def candidate(trial: TrialResult) -> str:

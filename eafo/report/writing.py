@@ -9,6 +9,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from eafo.activation import Activation
 from eafo.derivation import Derivation
 from eafo.errors import InputError
 from eafo.report import result_figures
@@ -123,7 +124,7 @@ def _study_page(
         lead = _leader(of_comparison(comparison))
         sections.append(_comparison_section(comparison, album, "The comparison", "comparison-", lead))
     sections += [
-        curve_section(album, top) if top else None,
+        curve_section(album, top, _corrections(study, top)) if top else None,
         metrics_section(top),
         learned_section(top),
         layers_section(album, top),
@@ -197,6 +198,21 @@ def _history_section(study: Study, album: Album, score: str) -> Section:
     return Section(
         "history", "The search, trial by trial", (told,), drawings=tuple(drawings), tables=(table,)
     )
+
+
+def _corrections(study: Study, top: Sequence[Row]) -> list[tuple[Row, tuple[Activation, Activation]]]:
+    """Of those of the best that have a correction, the activation with it and without."""
+    with_law = {(t.activation, t.setting): t for t in study.trials if t.law not in ("", "none")}
+    found = []
+    for row in top:
+        trial = with_law.get((row.activation, row.setting))
+        if trial is None or trial.activation is None:
+            continue
+        # A derivation adds the correction's size as its last parameter.
+        size = trial.activation.parameters[-1]
+        if size.domain.contains(0.0):
+            found.append((row, (trial.activation, trial.activation.with_parameters(**{size.name: 0.0}))))
+    return found
 
 
 def _best_derivation(study: Study) -> tuple[Derivation, ...]:

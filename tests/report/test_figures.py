@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from eafo import catalog
 from eafo.report import curves, result_figures, svg
-from eafo.report.rows import leading, of_comparison, of_study
+from eafo.report.rows import Row, leading, of_comparison, of_study
 from eafo.report.style import figure, look, styled
+from eafo.search.statistics import Estimate
+from eafo.tasks import Setting
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,50 @@ def test_every_catalog_activation_can_be_sampled(name):
     x, y = curves.sampled(catalog.get(name), 4.0)
     kept = ~np.isnan(y)
     assert np.array_equal(y[kept], catalog.get(name)(x[kept]))
+
+
+def _rows(*names):
+    return [Row(i, name, catalog.get(name), None, ()) for i, name in enumerate(names)]
+
+
+def test_densities_are_those_of_the_formulas():
+    drawn, missing = curves.draw_densities(_rows("tanh", "relu", "softplus"))
+    assert missing == ()
+    tanh, relu, stem, mark, softplus = drawn.axes[0].get_lines()
+    z, inside = tanh.get_xdata(), np.abs(tanh.get_xdata()) < 1
+    expected = np.zeros_like(z)
+    expected[inside] = norm.pdf(np.arctanh(z[inside])) / (1 - z[inside] ** 2)
+    assert tanh.get_ydata() == pytest.approx(expected, abs=1e-9)
+    assert relu.get_ydata() == pytest.approx(np.where(z > 0, norm.pdf(z), 0), abs=1e-9)
+    # The atom, a stem as high as its probability.
+    assert list(stem.get_xdata()) == [0.0, 0.0]
+    assert list(stem.get_ydata()) == [0, pytest.approx(0.5)]
+    assert list(mark.get_ydata()) == [pytest.approx(0.5)]
+    positive = z > 0
+    slope = -np.expm1(-z[positive])
+    expected = norm.pdf(np.log(np.expm1(z[positive]))) / slope
+    assert softplus.get_ydata()[positive] == pytest.approx(expected, abs=1e-9)
+
+
+def test_an_output_without_a_density_is_told():
+    drawn, missing = curves.draw_densities(_rows("relu", "sin(1/x)"))
+    assert missing == ("sin(1/x)",)
+    assert len(drawn.axes[0].get_lines()) == 3
+
+
+def test_a_correction_is_what_is_added():
+    base, changed = catalog.get("relu"), catalog.get("crrelu(epsilon=0.25)")
+    (line,) = curves.draw_corrections(_rows("crrelu"), [(changed, base)]).axes[0].get_lines()
+    x = line.get_xdata()
+    assert line.get_ydata() == pytest.approx(0.25 * x * np.exp(-(x**2) / 2), abs=1e-12)
+
+
+def test_what_is_proposed_again_is_drawn_once():
+    estimate = Estimate.of([1.0, 2.0])
+    rows = [Row(i, str(i), catalog.get(n), estimate, ()) for i, n in enumerate(("relu", "relu", "gelu"))]
+    assert [(r.index, r.label) for r in leading(rows, 8)] == [(0, "0"), (1, "2")]
+    apart = [rows[0], replace(rows[1], setting=Setting(rate=2.0))]
+    assert len(leading(apart, 8)) == 2
 
 
 def test_the_legend_names_each_curve(comparison):

@@ -22,7 +22,7 @@ from eafo.report.rows import of_comparison
 from eafo.search import Arm, Comparison, Estimate, Plan, Study, TrialResult, compare
 from eafo.tasks import Outcome, Setting
 
-FIGURES_OF_A_COMPARISON = {"curves.png", "derivatives.png", "intervals.png", "training.png"}
+FIGURES_OF_A_COMPARISON = {"curves.png", "densities.png", "derivatives.png", "intervals.png", "training.png"}
 
 
 @pytest.fixture(scope="module", params=["comparison", "study"])
@@ -42,9 +42,10 @@ def test_the_folder_holds_the_page_its_figures_and_its_numbers(comparison, tmp_p
 def test_a_study_has_its_history_and_a_figure_for_each_parameter(study, tmp_path):
     path = report.write(study, tmp_path)
     names = {p.name for p in tmp_path.glob("*.png")}
-    assert names == FIGURES_OF_A_COMPARISON | {"history.png", "parameter-0.png", "parameter-1.png"}
+    further = {"corrections.png", "history.png", "parameter-0.png", "parameter-1.png"}
+    assert names == FIGURES_OF_A_COMPARISON | further
     assert json.loads((tmp_path / "result.json").read_text()) == study.to_dict()
-    assert path.read_text().count("<svg") == 7
+    assert path.read_text().count("<svg") == 9
 
 
 def test_it_loads_nothing_from_anywhere(page, inspect):
@@ -118,7 +119,7 @@ def test_nothing_finished_is_said_and_not_drawn(comparison, tmp_path, inspect):
     arms = tuple(Arm(arm.activation, (), ("seed 0: it diverged",)) for arm in comparison.arms)
     seen = inspect(report.write(replace(comparison, arms=arms), tmp_path))
     assert "No activation finished all its seeds." in seen.words
-    assert {p.name for p in tmp_path.glob("*.png")} == {"curves.png", "derivatives.png"}
+    assert {p.name for p in tmp_path.glob("*.png")} == {"curves.png", "densities.png", "derivatives.png"}
 
 
 def test_a_study_without_a_complete_trial_says_so(study, tmp_path, inspect):
