@@ -91,31 +91,32 @@ def search(  # noqa: PLR0917 - each is an option of the command
     document = study.to_dict()
     if confirm is not None:
         with interruptible("the study is kept; a confirmation starts again"):
-            document["confirmation"] = _confirmed(study, confirm, place, as_json).to_dict()
+            confirmed = _confirmed(study, confirm, place, as_json)
+            document["confirmation"] = None if confirmed is None else confirmed.to_dict()
     if as_json:
         say_json(document)
     else:
         note(f"`eafo report {study.name}` writes a page")
 
 
-def _confirmed(study: Study, seeds: int, place: _Place, as_json: bool) -> Confirmation:
-    """The best three of a study against the baselines that are not among them."""
+def _confirmed(study: Study, seeds: int, place: _Place, as_json: bool) -> Confirmation | None:
+    """The best three of a study that are no baselines against those; None where there is none to confirm."""
     from eafo import search as searches  # noqa: PLC0415 - loads Optuna
     from eafo.catalog import get  # noqa: PLC0415 - loads SymPy
     from eafo.search.confirmation import BASELINES  # noqa: PLC0415
     from eafo.search.progress import RichProgress  # noqa: PLC0415
 
-    leaders, rates = study.leaders(3), study.plan.space.rates
+    leaders, rates = study.leaders(3, [get(b) for b in BASELINES]), study.plan.space.rates
     candidates = [t.activation for t in leaders if t.activation is not None]
-    names = {str(c) for c in candidates}
-    baselines = [b for b in BASELINES if str(get(b)) not in names]
+    if not candidates:
+        note("there is nothing to confirm: no trial is complete but those of the baselines")
+        return None
     path = _STUDIES / f"{study.name}-confirmation.json"
     make_directory(_STUDIES)
     held_out = str(getattr(tasks.get(study.plan.task), "held_out", ""))
     found = searches.confirm(
         candidates,
         held_out or study.plan.task,
-        baselines=baselines,
         seeds=seeds,
         epochs=study.plan.epochs,
         setting=study.plan.setting,
@@ -133,24 +134,29 @@ def _confirmed(study: Study, seeds: int, place: _Place, as_json: bool) -> Confir
 
 def show_confirmation(confirmation: Confirmation) -> None:
     """Print what fresh seeds say of each candidate."""
-    from eafo.report.rows import text_form  # noqa: PLC0415 - loads SymPy
+    from eafo.report.rows import of_comparison  # noqa: PLC0415 - loads SymPy
 
     heading(
         f"{confirmation.comparison.task}, on fresh seeds, at {100 * confirmation.level:g} % for all candidates together"
     )
+    rows = {row.index: row for row in of_comparison(confirmation.comparison)}
+    labels = {index: row.label for index, row in rows.items()}
     held = tuple(f"over {arm.activation.name}" for arm in confirmation.baselines)
     body = [
         (
-            text_form(arm.activation),
+            labels[i],
             verdict.decision,
             f"{verdict.p_value:.2g}",
             str(verdict.seeds),
             *(str(d) for d in verdict.differences),
             *([""] * (len(held) - len(verdict.differences))),
         )
-        for arm, verdict in zip(confirmation.comparison.arms, confirmation.verdicts, strict=False)
+        for i, verdict in enumerate(confirmation.verdicts)
     ]
     table(("candidate", "decision", "p", "seeds", *held), body, numbers=("p", "seeds", *held))
+    for row in rows.values():
+        if row.note:
+            say(f"{row.label}: {row.note}")
 
 
 def show_null(plan: Plan, studies: int, place: _Place, as_json: bool) -> None:

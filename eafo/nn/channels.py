@@ -50,21 +50,22 @@ def by_channel(model: nn.Module, run: Callable[[], object]) -> nn.Module:
     found: dict[Module, tuple[int, int]] = {}
     last = [-1]
 
-    def note(module: nn.Module, inputs: tuple[Any, ...], _output: object) -> None:
+    def note(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], _output: object) -> None:
         if isinstance(module, _CHANNELS_FIRST):
             last[0] = 1
         elif isinstance(module, _CHANNELS_LAST):
             last[0] = -1
         elif isinstance(module, Module) and module in wanted:
-            here = inputs[0].shape[last[0]], last[0]
+            here = (inputs[0] if inputs else named["x"]).shape[last[0]], last[0]
             if found.setdefault(module, here) != here:
+                (first, there), (second, dim) = found[module], here
                 raise InputError(
-                    "an activation with a value a channel must stand at places of one width",
-                    f"{places[module]}: {found[module][0]} and {here[0]} channels",
+                    "an activation with a value a channel must stand at places of one width and dimension",
+                    f"{places[module]}: {first} channels in dimension {there} and {second} in {dim}",
                     "give each place one of its own",
                 )
 
-    hooks = [m.register_forward_hook(note) for m in model.modules()]
+    hooks = [m.register_forward_hook(note, with_kwargs=True) for m in model.modules()]
     modes = {m: m.training for m in model.modules()}
     try:
         with torch.no_grad():
@@ -75,8 +76,8 @@ def by_channel(model: nn.Module, run: Callable[[], object]) -> nn.Module:
             hook.remove()
         for module, mode in modes.items():
             module.training = mode
+    if missed := [m for m in wanted if m not in found]:
+        raise InputError("the run must reach every activation of the network", places[missed[0]])
     for module in wanted:
-        if module not in found:
-            raise InputError("the run must reach every activation of the network", places[module])
         module.widen(*found[module])
     return model

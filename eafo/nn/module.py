@@ -101,8 +101,9 @@ class Module(torch.nn.Module):
         self.channels, self.channel_dim = channels, channel_dim
         for parameter in self.activation.learnable:
             name = f"raw_{parameter.name}" if parameter.name in self._bounded else parameter.name
-            value = self.get_parameter(name).detach()
-            self.register_parameter(name, torch.nn.Parameter(value.expand(channels).clone()))
+            old = self.get_parameter(name)
+            values = old.detach().expand(channels).clone()
+            self.register_parameter(name, torch.nn.Parameter(values, requires_grad=old.requires_grad))
 
     def __getattr__(self, name: str) -> Any:
         # torch.nn.Module looks here only for what is no ordinary attribute.

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from matplotlib.figure import Figure
 
 from eafo import tasks
-from eafo.errors import InputError
+from eafo.errors import EafoError, InputError
 from eafo.report.album import Album
 from eafo.report.page import Section, Table
 from eafo.report.rows import Row, cells, counted, of_study
@@ -125,12 +125,14 @@ def front_section(album: Album, study: Study, score: str) -> Section | None:
 
 def _costs(rows: Sequence[Row]) -> list[Cost]:
     """What each row's kernels cost, keeping for backward what they kept in training."""
+    ways: dict[tuple[str, bool], list[int]] = {}
+    for i, row in enumerate(rows):
+        learns = row.activation is not None and bool(row.activation.learnable)
+        ways.setdefault((row.setting.saved, row.setting.per_channel and learns), []).append(i)
     found: dict[int, Cost] = {}
-    for saved in ("x", "code"):
-        own = [i for i, row in enumerate(rows) if row.setting.saved == saved]
+    for (saved, per_channel), own in ways.items():
         activations = [a for i in own if (a := rows[i].activation) is not None]
-        if own:
-            found |= zip(own, kernel_costs(activations, saved=saved), strict=True)
+        found |= zip(own, kernel_costs(activations, saved=saved, per_channel=per_channel), strict=True)
     return [found[i] for i in range(len(rows))]
 
 
@@ -142,7 +144,7 @@ def _steps(task: str, rows: Sequence[Row]) -> list[float] | None:
         return step_times(
             tasks.get(task), [(row.activation, row.setting) for row in rows if row.activation is not None]
         )
-    except InputError:  # A task of the user's own that is not here.
+    except EafoError:  # A task of the user's own that is not here, data or a package that is missing.
         return None
 
 

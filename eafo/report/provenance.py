@@ -47,6 +47,9 @@ def comparison_command(comparison: Comparison) -> str:
         replace(arm.setting, rate=comparison.setting.rate) != comparison.setting for arm in comparison.arms
     ):
         return ""
+    following = range(comparison.seeds[-1] + 1, comparison.seeds[-1] + 1 + len(comparison.tuned_on))
+    if comparison.tuned_on != tuple(following):
+        return ""  # A confirmation that stopped before the seeds that it had planned.
     if not comparison.rates and any(arm.setting.rate != comparison.setting.rate for arm in comparison.arms):
         return ""
     texts = [text_form(arm.activation) for arm in comparison.arms]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from eafo import catalog, tasks
@@ -60,7 +60,7 @@ class Row:
 
 def of_comparison(comparison: Comparison) -> list[Row]:
     """A row for each arm, best mean first; each keeps the look of its place in the list as it was given."""
-    labels = _labels([arm.activation for arm in comparison.arms])
+    labels = _labels(comparison)
     rows = [
         Row(
             index,
@@ -130,10 +130,16 @@ def candidate(trial: TrialResult) -> str:
     return f"{kind} ({', '.join(told)})" if told else kind
 
 
-def _labels(activations: Sequence[Activation]) -> list[str]:
+def _labels(comparison: Comparison) -> list[str]:
     """Names as short as may be while no two are alike."""
-    short = [_label(activation) for activation in activations]
-    return [s if short.count(s) == 1 else text_form(a) for s, a in zip(short, activations, strict=True)]
+    arms = comparison.arms
+    found = [_label(arm.activation) for arm in arms]
+    found = [
+        s if found.count(s) == 1 else text_form(arm.activation) for s, arm in zip(found, arms, strict=True)
+    ]
+    # What differs in nothing else differs in how it was trained.
+    told = [", ".join(_trained(arm, comparison)) for arm in arms]
+    return [f"{s} ({t})" if found.count(s) > 1 and t else s for s, t in zip(found, told, strict=True)]
 
 
 def _label(activation: Activation) -> str:

@@ -32,6 +32,7 @@ __all__ = [
     "run_jobs",
     "train_arms",
     "tuned",
+    "tuned_on",
 ]
 
 _MOST_SEEDS = 10_000
@@ -95,8 +96,16 @@ def compare(
         results = train(contenders, chosen)
     arms = tuple(Arm.of(a, results[i], own) for i, (a, own) in enumerate(contenders))
     name = found.name if task in tasks.names() else task
-    run = environment(setting.device)
-    return Comparison(name, length, tuple(chosen), arms, setting, tuple(float(rate) for rate in rates), run)
+    return Comparison(
+        name,
+        length,
+        tuple(chosen),
+        arms,
+        setting,
+        tuple(float(rate) for rate in rates),
+        environment(setting.device, executor),
+        tuned_on(chosen) if rates else (),
+    )
 
 
 def train_arms(
@@ -148,13 +157,19 @@ def tuned(
         after: the seeds are those that follow these.
     """
     tried = [(a, replace(own, rate=rate)) for a, own in arms for rate in rates]
-    means = _means(train(tried, range(after.stop, after.stop + _TUNING_SEEDS)))
+    seeds = tuned_on(after)
+    means = _means(train(tried, range(seeds[0], seeds[-1] + 1)))
 
     def best(first: int) -> Contender:
         places = range(first, first + len(rates))
         return tried[max(places, key=lambda i: (means[i], -abs(math.log(tried[i][1].rate))))]
 
     return [best(first) for first in range(0, len(tried), len(rates))]
+
+
+def tuned_on(seeds: range) -> tuple[int, ...]:
+    """The seeds by which rates are chosen: those that follow the compared ones."""
+    return tuple(range(seeds.stop, seeds.stop + _TUNING_SEEDS))
 
 
 def _means(found: Found) -> dict[int, float]:
@@ -174,7 +189,7 @@ def distinct(
 
     Args:
         activations: in any form that `eafo.get` reads.
-        settings: how the first of them are trained, where they are not all trained alike.
+        settings: how each is trained, where they are not all trained alike.
 
     Raises:
         InputError: it is empty or no list, a name is unknown, or two of it are the same function, trained alike.
@@ -184,8 +199,8 @@ def distinct(
     compared = tuple(catalog.get(a) for a in activations)
     if not compared:
         raise InputError("a comparison needs at least one activation", "none")
-    trained = [*settings, *[None] * len(compared)]
-    functions = [(_function(a), trained[i]) for i, a in enumerate(compared)]
+    trained = settings or [tasks.Setting()] * len(compared)
+    functions = [(_function(a), own) for a, own in zip(compared, trained, strict=True)]
     for i, activation in enumerate(compared):
         if functions[i] in functions[:i]:
             raise InputError(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from eafo import tasks
 from eafo.errors import InputError
-from eafo.search.comparison import check_rates, distinct, length_of, train_arms, tuned
+from eafo.search.comparison import check_rates, distinct, length_of, train_arms, tuned, tuned_on
 from eafo.search.environment import environment
 from eafo.search.executors.choice import make_executor
 from eafo.search.progress import Progress, SilentProgress
@@ -203,20 +203,17 @@ def confirm(
         DataError: the task's data are missing or damaged.
     """
     chosen, held = list(candidates), list(baselines)
-    arms = distinct([*chosen, *held], settings)
     if not chosen or not held:
         raise InputError("a confirmation needs a candidate and a baseline", f"{len(chosen)} and {len(held)}")
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 2 * _LOOKS:
         raise InputError(f"the seeds of a confirmation must be a whole number from {2 * _LOOKS}", seeds)
     found = tasks.get(task)
     epochs, setting = length_of(found, epochs, budget, setting)
-    if settings and len(settings) != len(chosen):
-        raise InputError("there must be a setting for each candidate", f"{len(settings)} for {len(chosen)}")
-    contenders = list(
-        zip(arms, [*(settings or [setting] * len(chosen)), *[setting] * len(held)], strict=True)
-    )
-    for _, own in contenders:
-        tasks.check(found, own)
+    own = _settings(settings, setting, len(chosen)) + [setting] * len(held)
+    arms = distinct([*chosen, *held], own)
+    contenders = list(zip(arms, own, strict=True))
+    for one in own:
+        tasks.check(found, one)
     check_rates(found, contenders, rates)
     found.prepare()
     test = Sequential(len(chosen), [seeds * (k + 1) // _LOOKS for k in range(_LOOKS)], level)
@@ -244,9 +241,27 @@ def confirm(
         tuple(Arm.of(a, results[i], own) for i, (a, own) in enumerate(contenders)),
         setting,
         tuple(float(rate) for rate in rates),
-        environment(setting.device),
+        environment(setting.device, executor),
+        tuned_on(range(first_seed, first_seed + seeds)) if rates else (),
     )
     return Confirmation(comparison, tuple(test.verdicts[i] for i in range(len(chosen))), level, test.looks)
+
+
+def _settings(given: Sequence[tasks.Setting], common: tasks.Setting, count: int) -> list[tasks.Setting]:
+    """That of each candidate, with the examples of all."""
+    if not given:
+        return [common] * count
+    if len(given) != count:
+        raise InputError("there must be a setting for each candidate", f"{len(given)} for {count}")
+    found = [own.with_examples(common.examples) for own in given]
+    for own in found:
+        same = replace(own, rate=common.rate, per_channel=common.per_channel, saved=common.saved)
+        if same != common:
+            raise InputError(
+                "a candidate's setting may differ in rate, per_channel and saved alone, or it is not a comparison of activations",
+                ", ".join(f"{k} = {v}" for k, v in own.to_dict().items()),
+            )
+    return found
 
 
 def _look(test: Sequential, results: dict[int, dict[int, Any]], candidates: int, count: int) -> None:

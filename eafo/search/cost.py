@@ -42,15 +42,18 @@ class Cost:
     kept_bytes: float
 
 
-def kernel_costs(activations: Sequence[Activation], device: str = "cpu", saved: str = "x") -> list[Cost]:
+def kernel_costs(
+    activations: Sequence[Activation], device: str = "cpu", *, saved: str = "x", per_channel: bool = False
+) -> list[Cost]:
     """Measure the kernels of some activations: float32, 2¹⁸ elements, one thread, medians over nine rounds (`eafo.kernels.bench`).
 
     Learnable parameters get their gradients too. Compiling takes a second or two an activation the first time.
 
     Args:
         activations: what is measured.
-        device: ``"cpu"`` or ``"cuda"``.
+        device: as torch calls it; of several GPUs torch's current one is measured.
         saved: what is kept for backward: ``"x"``, or ``"code"`` for activations without learnable parameters.
+        per_channel: whether learnable parameters have a value a channel.
 
     Raises:
         InputError: there is no such device here.
@@ -65,8 +68,8 @@ def kernel_costs(activations: Sequence[Activation], device: str = "cpu", saved: 
         dtypes=["float32"],
         passes=["forward+backward"],
         variants=[variant],
-        parameters="scalar" if saved == "x" else "none",
-        device=device,
+        parameters="none" if saved == "code" else "channel" if per_channel else "scalar",
+        device=device.partition(":")[0],
         rounds=_ROUNDS,
     )
     own = [m for m in measured if m.variant == variant]
@@ -97,7 +100,13 @@ def objective(name: str, activation: Activation, setting: Setting) -> float:
         return 0.5 if setting.saved == "code" else 4.0 if setting.precision == "float32" else 2.0
     if name == "cost":
         return cost(activation) / cost(catalog.get("gelu"))
-    return kernel_costs([activation], setting.device, setting.saved)[0].of_copy
+    return _kernel_cost(activation, setting)
+
+
+def _kernel_cost(activation: Activation, setting: Setting) -> float:
+    own = bool(setting.per_channel and activation.learnable)
+    (found,) = kernel_costs([activation], setting.device, saved=setting.saved, per_channel=own)
+    return found.of_copy
 
 
 def front(scores: Sequence[float], *costs: Sequence[float]) -> tuple[bool, ...]:

@@ -77,6 +77,7 @@ class Driver:
         self._batch = batch
         self._busy = 0
         self._known: dict[tuple[Key, _Unit], Outcome] = {}
+        self._costs: dict[Key, list[float]] = {}
         self._best: tuple[float, str] | None = None
         surrogate = plan.surrogate
         self._chooser = Chooser(plan, surrogate.pool, surrogate.startup) if surrogate else None
@@ -137,6 +138,7 @@ class Driver:
             if self._chooser:
                 self._chooser.recall(trial, proposal, self._read(trial))
             if trial.state == TrialState.COMPLETE and trial.values:
+                self._costs[proposal.key] = trial.values[1:]
                 self._note_best(trial.values[0], proposal.activation, trial.number)
 
     def _resume(self, frozen: optuna.trial.FrozenTrial) -> None:
@@ -310,11 +312,11 @@ class Driver:
         number, proposal = flight.trial.number, flight.proposal
         values = None
         if value is not None:
-            further = self._plan.objectives[1:]
             try:
-                values = [value, *(objective(o, proposal.activation, proposal.setting) for o in further)]
+                values = [value, *self._further(proposal)]
             except EafoError as error:
-                state, value, reason = TrialState.FAIL, None, f"{', '.join(further)}: {error}"
+                told = ", ".join(self._plan.objectives[1:])
+                state, value, reason = TrialState.FAIL, None, f"{told}: {error}"
         if reason:
             flight.trial.set_user_attr(REASON, reason)
         self._study.tell(number, values, state=state)
@@ -326,6 +328,13 @@ class Driver:
             self._note_best(value, proposal.activation, number)
         left = len(self._plan.units) - len(flight.outcomes)
         self._progress.advanced(left, self._best[1] if self._best else "")
+
+    def _further(self, proposal: Proposal) -> list[float]:
+        """The further objectives; of a candidate that had them before, those: the best of many measurements would flatter it."""
+        if proposal.key not in self._costs:
+            names = self._plan.objectives[1:]
+            self._costs[proposal.key] = [objective(n, proposal.activation, proposal.setting) for n in names]
+        return self._costs[proposal.key]
 
     def _note_best(self, mean: float, activation: Activation, number: int) -> None:
         if self._best is None or mean > self._best[0]:

@@ -1,4 +1,4 @@
-"""Where a study was run: versions, commit and machine, written down with what it found."""
+"""Where a study was driven from: versions, commit and machine, written down with what it found."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ _PACKAGES = ("torch", "numpy", "scipy", "sympy", "optuna")
 _PATIENCE = 10.0
 
 
-def environment(device: str = "cpu") -> dict[str, str]:
+def environment(device: str = "cpu", executor: str = "local") -> dict[str, str]:
     """What a result depends on beside its plan and seeds.
 
     Args:
         device: where trainings run; on a GPU its name is told too.
+        executor: where they run; on a Ray cluster that is told too, for this is the driver's machine.
 
     Returns:
         ``date`` (UTC), ``eafo`` (its version, with the commit where it runs from a checkout), ``versions`` and ``machine``.
@@ -31,7 +32,9 @@ def environment(device: str = "cpu") -> dict[str, str]:
     """
     told = [f"{package} {_version(package)}" for package in _PACKAGES]
     parts = [processor_name(), f"{os.cpu_count()} processors", f"{platform.system()} {platform.machine()}"]
-    if device != "cpu":
+    if executor != "local":
+        parts = [f"trainings on {executor} ({device}), driven from {parts[0]}", *parts[1:]]
+    elif device != "cpu":
         parts.insert(0, _gpu(device))
     at = commit()
     return {
@@ -75,5 +78,4 @@ def _gpu(device: str) -> str:
     try:
         return torch.cuda.get_device_name(device)
     except (RuntimeError, AssertionError, ValueError):
-        # The trainings run on another machine.
         return device

@@ -42,7 +42,8 @@ class Plan:
         ladder: the epochs of shorter trainings, rising, by which the pruner may give a candidate up before its whole ones.
         surrogate: whether candidates are measured before any training; None for not.
         objectives: ``"score"`` first; then what is to be small beside it: ``"time"``, ``"cost"``, ``"memory"``; see
-            `eafo.search.cost.objective`. With several, no candidate is given up early and none passed over.
+            `eafo.search.cost.objective`. With several, no candidate is given up early and none passed over: the pruner is
+            ``"none"``, as it is in a plan's file that says nothing of it.
 
     Raises:
         InputError: a value breaks its rule.
@@ -106,8 +107,6 @@ class Plan:
             )
         if not others:
             return
-        if self.pruner == PrunerPlan():
-            object.__setattr__(self, "pruner", PrunerPlan("none"))
         early = [
             what
             for what, given in (
@@ -233,6 +232,8 @@ def _plan(values: Mapping[str, Any]) -> Plan:
     for key, kind in kinds.items():
         if key in given:
             given[key] = kind(**_table(given[key], f"[{key}]", [f.name for f in fields(kind)]))
+    if len(given.get("objectives", ())) > 1 and "pruner" not in given:
+        given["pruner"] = PrunerPlan("none")
     budget = given.pop("budget", None)
     if (budget is None) == ("epochs" not in given):
         raise InputError("a plan must say how long a training is, by epochs or by budget, not both")

@@ -17,7 +17,7 @@ from eafo.tasks.protocol import Outcome
 from eafo.tasks.setting import Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -27,7 +27,18 @@ if TYPE_CHECKING:
 __all__ = ["Arm", "Comparison", "Study", "TrialResult"]
 
 _COMPARISON_FORMAT = "eafo-comparison-1"
-_COLUMNS = ("activation", "formula", "seed", "score", "seconds", "steps", "failure")
+_COLUMNS = (
+    "activation",
+    "formula",
+    "rate",
+    "per_channel",
+    "saved",
+    "seed",
+    "score",
+    "seconds",
+    "steps",
+    "failure",
+)
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,7 @@ class Study:
     def front(self) -> tuple[TrialResult, ...]:
         """The complete trials that no other one beats in every objective at once, the highest score first; of equal candidates the first.
 
-        With one objective, the best.
+        With one objective, those of the highest mean.
         """
         complete = [(t, t.estimate.mean) for t in self.trials if t.state == "complete" and t.estimate]
         costs = [[dict(t.costs)[name] for t, _ in complete] for name in self.plan.objectives[1:]]
@@ -147,16 +158,26 @@ class Study:
                 kept.setdefault((pair[0].activation, pair[0].setting), pair)
         return tuple(t for t, _ in sorted(kept.values(), key=lambda pair: -pair[1]))
 
-    def leaders(self, count: int) -> tuple[TrialResult, ...]:
-        """The best complete trials, no activation twice that differs in its learning rate alone; of several objectives the front's."""
+    def leaders(self, count: int, without: Sequence[Activation] = ()) -> tuple[TrialResult, ...]:
+        """The best complete trials, no activation twice that differs in its learning rate alone; of several objectives the front's.
+
+        Args:
+            count: how many at most.
+            without: functions that are not named where they are trained as the plan says, but for the rate: baselines.
+        """
+        known = [(a.expression, a.parameters) for a in without]
+        plain = replace(self.plan.setting, rate=1.0)
         found: dict[tuple[str, Setting], TrialResult] = {}
         several = len(self.plan.objectives) > 1
         complete = [
             t for t in (self.front if several else self.trials) if t.state == "complete" and t.estimate
         ]
         for trial in sorted(complete, key=lambda t: -t.estimate.mean if t.estimate else 0.0):
-            if trial.activation is not None:
-                found.setdefault((trial.activation.to_json(), replace(trial.setting, rate=1.0)), trial)
+            activation, setting = trial.activation, replace(trial.setting, rate=1.0)
+            if activation is None:
+                continue
+            if setting != plain or (activation.expression, activation.parameters) not in known:
+                found.setdefault((activation.to_json(), setting), trial)
         return tuple(found.values())[:count]
 
     def frame(self) -> pd.DataFrame:
@@ -173,6 +194,7 @@ class Study:
                 "law": t.law,
                 "activation": None if t.activation is None else t.activation.name,
                 **dict(t.parameters),
+                **{name: getattr(t.setting, name) for name in self.plan.space.choices},
                 **dict(t.costs),
                 **({} if t.estimate is None else asdict(t.estimate)),
                 "seconds": sum(o.seconds for o in t.outcomes),
@@ -191,6 +213,7 @@ class Study:
             "unfinished": self.unfinished,
             "importance": dict(self.importance),
             "runs": [dict(run) for run in self.runs],
+            "front": [t.number for t in self.front] if len(self.plan.objectives) > 1 else [],
             "best": next((t.number for t in [self._best_or_none()] if t), None),
         }
 
@@ -243,6 +266,7 @@ class Comparison:
         setting: how they were trained, but for what an arm's own says.
         rates: among which each arm's learning rate was chosen, in times the recipe's; empty where it was the recipe's.
         run: on what it was run; see `eafo.search.environment.environment`.
+        tuned_on: the seeds by which the rates were chosen.
     """
 
     task: str
@@ -252,6 +276,7 @@ class Comparison:
     setting: Setting = field(default_factory=Setting)
     rates: tuple[float, ...] = ()
     run: Mapping[str, str] = field(default_factory=dict, compare=False)
+    tuned_on: tuple[int, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each activation and seed."""
@@ -262,7 +287,10 @@ class Comparison:
             for seed in self.seeds:
                 outcome = finished.get(seed)
                 values = (outcome.score, outcome.seconds, outcome.steps) if outcome else (None, None, None)
-                cells = (arm.activation.name, str(arm.activation), seed, *values, reasons.get(str(seed), ""))
+                own = arm.setting
+                trained = (own.rate, own.per_channel, own.saved)
+                named = (arm.activation.name, str(arm.activation))
+                cells = (*named, *trained, seed, *values, reasons.get(str(seed), ""))
                 rows.append(dict(zip(_COLUMNS, cells, strict=True)))
         return rows
 
@@ -292,6 +320,7 @@ class Comparison:
             "setting": self.setting.to_dict(),
             "rates": list(self.rates),
             "run": dict(self.run),
+            "tuned_on": list(self.tuned_on),
             "arms": [
                 {
                     "activation": json.loads(arm.activation.to_json()),
@@ -316,14 +345,15 @@ class Comparison:
                     Activation.from_json(json.dumps(arm["activation"])),
                     tuple(map(Outcome.from_dict, arm["outcomes"])),
                     tuple(map(str, arm["failures"])),
-                    Setting.from_dict(arm.get("setting", common)),
+                    _setting(arm, common),
                 )
                 for arm in values["arms"]
             )
             seeds, setting = tuple(map(int, values["seeds"])), Setting.from_dict(common)
             rates = tuple(map(float, values.get("rates", ())))
             run = {str(k): str(v) for k, v in values.get("run", {}).items()}
-            return cls(str(values["task"]), int(values["epochs"]), seeds, arms, setting, rates, run)
+            tuned_on = tuple(map(int, values.get("tuned_on", ())))
+            return cls(str(values["task"]), int(values["epochs"]), seeds, arms, setting, rates, run, tuned_on)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError("a comparison's JSON must be what save wrote", repr(values)) from error
 
@@ -361,6 +391,12 @@ class Comparison:
         except ValueError as error:
             raise InputError("a comparison's file must be what save wrote", str(path)) from error
         return cls.from_dict(values)
+
+
+def _setting(arm: Mapping[str, Any], common: Mapping[str, Any]) -> Setting:
+    """How an arm was trained; for a while its rate alone was written down."""
+    own = Setting.from_dict(arm.get("setting", common))
+    return replace(own, rate=float(arm["rate"])) if "rate" in arm else own
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optuna
 
-from eafo import tasks
+from eafo import catalog, tasks
 from eafo.errors import InputError
+from eafo.search.cost import objective
 from eafo.search.driver import Driver
 from eafo.search.environment import environment
 from eafo.search.executors.choice import make_executor
@@ -72,6 +73,7 @@ def run(
         RefusedError: a base × law of the plan has no correction.
         DataError: the task's data are missing or damaged.
         MissingDependencyError: Ray or the database's driver is not installed.
+        BuildError: kernels are to be timed, and cannot be compiled here.
         EafoError: the storage or the Ray cluster is lost on the way; the same call goes on from there.
     """
     if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
@@ -84,7 +86,12 @@ def run(
             "take cost, which is counted",
         )
     wanted = replace(wanted, trials=trials) if trials is not None else wanted
+    if len(wanted.objectives) > 1 and pruner is not None:
+        raise InputError("a pruner is for one objective", list(wanted.objectives), "leave one out")
     possible = candidates(wanted.space)
+    if "time" in wanted.objectives:
+        # What cannot be measured here is told before anything is trained.
+        objective("time", catalog.get("relu"), wanted.setting)
     place = find(wanted.name, storage)
     tasks.get(wanted.task).prepare()
     # The executor first: one that cannot be had leaves no study behind.
@@ -92,7 +99,7 @@ def run(
         study = _study(database, wanted)
         study.sampler = sampler or make_sampler(wanted.sampler, len(study.get_trials(deepcopy=False)))
         study.pruner = pruner or make_pruner(wanted.pruner)
-        _note_run(study, wanted)
+        _note_run(study, wanted, executor)
         Driver(study, wanted, possible, at_work, progress or SilentProgress(), batch=batch).work()
         return read_study(study)
 
@@ -159,11 +166,11 @@ def _study(database: optuna.storages.RDBStorage, plan: Plan) -> optuna.Study:
     return study
 
 
-def _note_run(study: optuna.Study, plan: Plan) -> None:
+def _note_run(study: optuna.Study, plan: Plan, executor: str) -> None:
     """Write down on what the study is run, where that is not what it was run on before, or nothing is missing."""
     trials = study.get_trials(deepcopy=False)
     runs: list[dict[str, str]] = json.loads(study.user_attrs.get(RUNS, "[]"))
-    here = environment(plan.setting.device)
+    here = environment(plan.setting.device, executor)
     if here not in runs and sum(t.state.is_finished() for t in trials) < plan.trials:
         study.set_user_attr(RUNS, json.dumps([*runs, here]))
 

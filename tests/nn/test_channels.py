@@ -73,7 +73,9 @@ def test_what_has_nothing_to_learn_or_has_channels_stays():
 def test_one_activation_at_two_widths_is_refused():
     shared = Module("crrelu")
     network = nn.Sequential(nn.Linear(4, 6), shared, nn.Linear(6, 5), shared)
-    with pytest.raises(InputError, match=r"at places of one width, but got '1: 6 and 5 channels'"):
+    with pytest.raises(
+        InputError, match=r"one width and dimension, but got '1: 6 channels in dimension -1 and 5 in -1'"
+    ):
         by_channel(network, lambda: network(torch.randn(2, 4)))
     assert shared.channels is None
 
@@ -82,3 +84,24 @@ def test_an_activation_that_the_run_does_not_reach_is_refused():
     network = nn.Sequential(nn.Linear(4, 6), Module("crrelu"))
     with pytest.raises(InputError, match="the run must reach every activation of the network, but got '1'"):
         by_channel(network, lambda: None)
+    further = nn.Sequential(network, nn.Linear(6, 4), Module("crrelu"))
+    with pytest.raises(InputError, match="the run must reach every activation"):
+        by_channel(further, lambda: network(torch.randn(2, 4)))
+    # None is changed where one is missed.
+    assert _widths(further) == [(None, 1), (None, 1)]
+
+
+def test_named_inputs_and_frozen_parameters():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.act = nn.Linear(4, 6), Module("crrelu")
+
+        def forward(self, x):
+            return self.act(x=self.layer(x))
+
+    network = Named()
+    network.act.epsilon.requires_grad_(False)
+    by_channel(network, lambda: network(torch.randn(2, 4)))
+    assert _widths(network) == [(6, -1)]
+    assert not network.act.epsilon.requires_grad

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from eafo.catalog import get
 from eafo.errors import InputError
+from eafo.report.provenance import comparison_command
 from eafo.report.rows import candidate, of_comparison
-from eafo.search import Comparison, Plan, confirm, load, run
+from eafo.search import Comparison, Plan, compare, confirm, load, run
 from eafo.tasks import Setting
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def test_one_activation_in_two_settings_is_two_candidates(toys: Toys) -> None:
     assert [t.setting.rate for t in study.leaders(3)] == [2.0]
 
 
-def test_a_killed_search_goes_on_with_what_was_chosen(toys: Toys) -> None:
+def test_a_second_run_goes_on_with_what_was_chosen(toys: Toys) -> None:
     whole = run(plan(trials=9), workers=1, storage=toys.folder / "a.db")
     run(plan(trials=9), workers=1, trials=5, storage=toys.folder / "b.db")
     lines = len(toys.lines)
@@ -92,6 +94,74 @@ def test_the_real_thing_a_rate_and_a_value_a_channel(tmp_path: Path, monkeypatch
     assert {t.state for t in study.trials} == {"complete"}
     scores = {(t.setting.rate, t.setting.per_channel): t.outcomes[0].loss for t in study.trials}
     assert len(set(scores.values())) == len(scores) > 1
+
+
+def test_baselines_are_not_confirmed_but_for_what_is_trained_in_another_way(toys: Toys) -> None:
+    space = {"bases": ["relu", "gelu", "crrelu"], "saved": ["x", "code"], "rates": [1.0, 2.0]}
+    study = run(plan(space, trials=40), workers=1)
+    held = [get(name) for name in ("relu", "gelu", "silu")]
+    named = [(t.base, t.setting.saved) for t in study.leaders(9, held)]
+    assert sorted(named) == [("crrelu", "x"), ("gelu", "code"), ("relu", "code")]
+    assert sorted((t.base, t.setting.saved) for t in study.leaders(9)) == sorted(
+        [*named, ("gelu", "x"), ("relu", "x")]
+    )
+
+
+def test_candidates_see_the_examples_of_the_baselines(toys: Toys) -> None:
+    given = {"baselines": ["relu"], "seeds": 8, "epochs": 1, "workers": 1}
+    found = confirm(
+        ["crrelu"],
+        "toy_tasks:Trained",
+        setting=Setting(examples=128),
+        settings=[Setting(per_channel=True)],
+        **given,
+    )
+    assert [a.setting.examples for a in found.comparison.arms] == [128, 128]
+    with pytest.raises(InputError, match="may differ in rate, per_channel and saved alone"):
+        confirm(["crrelu"], "toy_tasks:Trained", settings=[Setting(examples=7)], **given)
+    with pytest.raises(InputError, match="must differ, but got 'relu'"):
+        confirm(["relu"], "toy_tasks:Trained", settings=[Setting()], **given)
+
+
+def test_arms_that_differ_in_their_training_alone_are_told_apart(toys: Toys) -> None:
+    found = confirm(
+        ["gelu", "gelu"],
+        "toy_tasks:Trained",
+        baselines=["relu"],
+        seeds=8,
+        epochs=1,
+        workers=1,
+        settings=[Setting(), Setting(saved="code")],
+    ).comparison
+    assert [r.label for r in sorted(of_comparison(found), key=lambda r: r.index)] == [
+        "gelu",
+        "gelu (f′ kept in four bits)",
+        "relu",
+    ]
+    assert {(row["activation"], row["saved"]) for row in found.rows()} == {
+        ("gelu", "x"),
+        ("gelu", "code"),
+        ("relu", "x"),
+    }
+
+
+def test_rates_of_older_files_are_read(toys: Toys) -> None:
+    found = compare(["relu"], "toy_tasks:Trained", 1, epochs=1, workers=1, rates=[2.0, 4.0])
+    old = found.to_dict()
+    for arm in old["arms"]:
+        arm["rate"] = arm.pop("setting")["rate"]
+    assert [a.setting.rate for a in Comparison.from_dict(old).arms] == [2.0]
+
+
+def test_a_command_is_told_where_it_chooses_rates_by_the_same_seeds(toys: Toys) -> None:
+    given = {"seeds": 16, "epochs": 1, "workers": 1, "first_seed": 100}
+    long = confirm(["crrelu"], "toy_tasks:Trained", baselines=["relu"], rates=[1.0, 2.0], **given).comparison
+    assert long.tuned_on == (116, 117, 118)
+    assert len(long.seeds) < 16
+    assert comparison_command(long) == ""
+    whole = compare(["crrelu"], "toy_tasks:Trained", 2, epochs=1, workers=1, rates=[1.0, 2.0])
+    assert whole.tuned_on == (2, 3, 4)
+    assert comparison_command(whole).endswith("--rates 1,2")
 
 
 def test_a_confirmation_trains_each_as_its_trial_and_all_at_their_best_rates(toys: Toys) -> None:

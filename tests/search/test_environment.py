@@ -24,7 +24,7 @@ def test_a_study_keeps_what_it_was_run_on(toys: Toys, monkeypatch: pytest.Monkey
     run(plan, workers=1, trials=2)
     assert load("p").runs == (here,)
     elsewhere = {**here, "machine": "another one"}
-    monkeypatch.setattr("eafo.search.study.environment", lambda _: elsewhere)
+    monkeypatch.setattr("eafo.search.study.environment", lambda *_: elsewhere)
     # Nothing is missing: nothing is run there.
     assert run(plan, workers=1, trials=2).runs == (here,)
     more = run(plan, workers=1, trials=4)
@@ -70,3 +70,5 @@ def test_the_commit_is_that_of_the_checkout_it_lies_in(
 
 def test_a_gpu_that_is_elsewhere_is_told_by_its_name() -> None:
     assert environment.environment("cuda:77")["machine"].startswith("cuda:77, ")
+    far = environment.environment("cuda", "ray://head:10001")["machine"]
+    assert far.startswith("trainings on ray://head:10001 (cuda), driven from ")

@@ -80,7 +80,7 @@ def test_batches_repeat_counted_objectives_and_refuse_measured_ones(toys: Toys) 
 
 
 def test_a_measured_time_is_that_of_the_kernels(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:
-    def measured(activations: list[Activation], device: str, saved: str) -> list[Cost]:
+    def measured(activations: list[Activation], device: str, *, saved: str, per_channel: bool) -> list[Cost]:
         return [Cost(1.0, len(a.name) + (0.5 if saved == "code" else 0.0), 4.0) for a in activations]
 
     monkeypatch.setattr("eafo.search.cost.kernel_costs", measured)
@@ -92,6 +92,55 @@ def test_a_measured_time_is_that_of_the_kernels(toys: Toys, monkeypatch: pytest.
     monkeypatch.undo()
     # One that is measured for real; what it takes is another test's.
     assert objective("time", catalog.get("relu"), Setting()) > 0
+
+
+def test_a_candidate_is_measured_once_whoever_asks_again(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
+
+    def counted(activations: list[Activation], device: str, **_: object) -> list[Cost]:
+        measured.extend(a.name for a in activations)
+        return [Cost(1.0, float(len(measured)), 4.0) for _ in activations]
+
+    monkeypatch.setattr("eafo.search.cost.kernel_costs", counted)
+    given = plan(objectives=["score", "time"], space={"bases": ["relu", "gelu"]})
+    run(given, workers=1, trials=4)
+    study = run(given, workers=1, trials=8)
+    # Each run first measures one, to see that it can.
+    assert sorted(measured) == ["gelu", "relu", "relu", "relu"]
+    for base in ("relu", "gelu"):
+        assert len({t.costs for t in study.trials if t.base == base}) == 1
+
+
+def test_a_time_that_cannot_be_measured_is_told_before_the_first_training(toys: Toys) -> None:
+    given = plan(objectives=["score", "time"], setting={"device": "cuda:0"})
+    with pytest.raises(InputError, match="cuda"):
+        run(given, workers=1)
+    assert toys.lines == []
+    assert not (toys.folder / "studies").exists()
+
+
+def test_a_channels_kernel_is_what_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def bench(activations: list[Activation], **given: object) -> list[object]:
+        asked.append((given["variants"], given["parameters"], given["device"]))
+        raise BuildError("that is all", "asked")
+
+    monkeypatch.setattr("eafo.kernels.bench.bench", bench)
+    for name, setting in (
+        ("crrelu", Setting()),
+        ("crrelu", Setting(per_channel=True, device="cuda:1")),
+        ("relu", Setting(per_channel=True)),
+        ("relu", Setting(saved="code")),
+    ):
+        with pytest.raises(BuildError):
+            objective("time", catalog.get(name), setting)
+    assert asked == [
+        (["eafo"], "scalar", "cpu"),
+        (["eafo"], "channel", "cuda"),
+        (["eafo"], "scalar", "cpu"),
+        (["code"], "none", "cpu"),
+    ]
 
 
 def test_an_objective_that_cannot_be_had_fails_its_trial_alone(
@@ -121,6 +170,7 @@ def test_an_objective_that_cannot_be_had_fails_its_trial_alone(
         ({"objectives": []}, "each once, but got []"),
         ({"objectives": "score"}, "objectives must be a list of texts, but got 'score'"),
         ({"pruner": {"name": "halving"}}, "bad by its score alone, but got 'a pruner'; leave out that"),
+        ({"pruner": {"name": "median"}}, "bad by its score alone, but got 'a pruner'; leave out that"),
         (
             {"ladder": [1], "epochs": 3, "surrogate": {}},
             "bad by its score alone, but got 'a ladder and a surrogate'",
@@ -135,6 +185,8 @@ def test_contradictory_objectives_are_refused(toys: Toys, changes: dict[str, Any
 
 def test_a_study_of_other_directions_is_refused(toys: Toys) -> None:
     run(plan(trials=2), workers=1)
+    with pytest.raises(InputError, match="a pruner is for one objective"):
+        run(plan(trials=2), workers=1, pruner=optuna.pruners.NopPruner())
     with pytest.raises(InputError, match="must have the plan's directions") as caught:
         run(plan(objectives=["score"]), workers=1)
     assert "but got 'maximize, minimize, minimize'" in str(caught.value)

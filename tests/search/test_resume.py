@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from eafo.search import Study, load, run
+from eafo.search.cost import objective
 
 if TYPE_CHECKING:
     from conftest import Toys
@@ -176,6 +177,26 @@ def test_no_training_is_repeated_but_those_that_were_running(
     assert_finished_once(before, run("plan.toml", workers=2), trials=6)
     assert len(set(toys.lines)) == 12
     assert len(toys.lines) <= 12 + 2
+
+
+def test_what_a_trial_chose_and_cost_outlives_the_driver(toys: Toys) -> None:
+    whole = plan("toy_tasks:Trained", 1, trials=8).replace(
+        'bases = ["crrelu"]', 'bases = ["crrelu"]\nrates = [0.5, 1, 2]\nper_channel = [false, true]'
+    )
+    (toys.folder / "plan.toml").write_text(f'objectives = ["score", "cost"]\n{whole}')
+    for advances in (3, 4):
+        before = interrupted(toys.folder, advances, signal.SIGKILL)
+    after = run("plan.toml", workers=2)
+    assert_finished_once(before, after, trials=8)
+    for trial in after.trials:
+        assert trial.activation is not None
+        assert trial.costs == (("cost", objective("cost", trial.activation, trial.setting)),)
+        assert trial.setting.rate == dict(trial.parameters)["rate"]
+        for seed in (0, 1):
+            line = f"{trial.activation.name}|{seed}|{trial.setting.rate:g}|{trial.setting.per_channel}|x"
+            assert line in toys.lines
+    # Two drivers were killed, each with two trainings on their way.
+    assert len(toys.lines) <= 16 + 4
 
 
 def test_a_driver_killed_again_and_again_gets_there(toys: Toys) -> None:
