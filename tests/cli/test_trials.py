@@ -205,3 +205,15 @@ def test_a_value_a_channel_and_a_code_are_asked_for(eafo, tmp_path):
     # A code is not for an activation that learns: told as the failure of that training.
     assert "without learnable parameters" in coded["arms"][0]["failures"][0]
     assert eafo("compare", "relu", "--saved", "y").err.startswith("eafo: saved must be one of x, code, but")
+
+
+def test_a_search_that_found_baselines_alone_confirms_nothing(eafo, tmp_path):
+    known = (
+        OBJECTIVES.replace('"relu", "crrelu"', '"relu"')
+        .replace(', "cost"', "")
+        .replace("trials = 6", "trials = 2")
+    )
+    (tmp_path / "o.toml").write_text(known)
+    ran = eafo("search", "o.toml", "--confirm", "8", "--json")
+    assert ran.document["confirmation"] is None
+    assert "there is nothing to confirm" in ran.err
