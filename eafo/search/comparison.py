@@ -17,7 +17,7 @@ from eafo.search.results import Arm, Comparison
 from eafo.tasks import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from eafo.activation import Activation
     from eafo.catalog import ActivationLike
@@ -36,8 +36,8 @@ __all__ = [
 ]
 
 _MOST_SEEDS = 10_000
-#: By which a learning rate is chosen.
-_TUNING_SEEDS = 3
+#: By which learning rates are first told apart.
+_TUNING_SEEDS = 4
 
 
 def compare(
@@ -71,8 +71,8 @@ def compare(
         gpus: GPUs of each training, which Ray shares out; a fraction lets trainings share one.
         first_seed: the first of the seeds.
         setting: on what trainings run, and what they keep; the default is one thread of the processor in float32.
-        rates: each activation is trained at the best of these, in times the recipe's learning rate: by the mean over three
-            seeds that follow the compared ones, on which nothing else is decided. Empty for the recipe's own.
+        rates: each activation is trained at the best of these, in times the recipe's learning rate: by seeds that follow the
+            compared ones, on which nothing else is decided; see `tuned`. Empty for the recipe's own.
         progress: told how far it is.
 
     Raises:
@@ -104,7 +104,7 @@ def compare(
         setting,
         tuple(float(rate) for rate in rates),
         environment(setting.device, executor),
-        tuned_on(chosen) if rates else (),
+        tuned_on(chosen, rates),
     )
 
 
@@ -132,10 +132,12 @@ def check_rates(task: tasks.Task, arms: Sequence[Contender], rates: Sequence[flo
     """Refuse learning rates among which none can be chosen.
 
     Raises:
-        InputError: one is no positive number; a setting fixes another; the task takes no setting.
+        InputError: one is no positive number or given twice; a setting fixes another; the task takes no setting.
     """
     for rate in rates:
         tasks.check(task, replace(arms[0][1], rate=rate))
+    if len(set(rates)) != len(rates):
+        raise InputError("rates must be given once each", ", ".join(f"{rate:g}" for rate in rates))
     fixed = next((own.rate for _, own in arms if own.rate != 1), None)
     if rates and fixed is not None:
         raise InputError("a rate is fixed or chosen among rates, not both", fixed, "leave one out")
@@ -148,7 +150,10 @@ def tuned(
     *,
     after: range,
 ) -> list[Contender]:
-    """Each arm at the learning rate that has the highest mean over three seeds, on which nothing else is decided.
+    """Each arm at the learning rate that has the highest mean over seeds on which nothing else is decided: by successive halving.
+
+    Every rate has four seeds, the better half of them four more, the better half of these eight more, until one is left: a few
+    seeds tell rates that lie close apart by chance alone. The interval of a score does not tell that another rate might have been chosen.
 
     Args:
         train: trains arms with seeds.
@@ -156,30 +161,48 @@ def tuned(
         rates: among which is chosen, in times the recipe's; of equals the nearest to 1.
         after: the seeds are those that follow these.
     """
-    tried = [(a, replace(own, rate=rate)) for a, own in arms for rate in rates]
-    seeds = tuned_on(after)
-    means = _means(train(tried, range(seeds[0], seeds[-1] + 1)))
+    left = [[(a, replace(own, rate=rate)) for rate in rates] for a, own in arms]
+    results: dict[tuple[int, float], dict[int, Outcome | EafoError]] = {}
 
-    def best(first: int) -> Contender:
-        places = range(first, first + len(rates))
-        return tried[max(places, key=lambda i: (means[i], -abs(math.log(tried[i][1].rate))))]
+    def standing(arm: int, contender: Contender) -> tuple[float, float]:
+        rate = contender[1].rate
+        return _mean(results[arm, rate]), -abs(math.log(rate))
 
-    return [best(first) for first in range(0, len(tried), len(rates))]
+    start = after.stop
+    for count in _halvings(len(rates)):
+        places = [(arm, contender) for arm, own in enumerate(left) for contender in own]
+        found = train([contender for _, contender in places], range(start, after.stop + count))
+        for place, (arm, (_, own)) in enumerate(places):
+            results[arm, own.rate] = results.get((arm, own.rate), {}) | found[place]
+        for arm, contenders in enumerate(left):
+            ranked = sorted(contenders, key=functools.partial(standing, arm), reverse=True)
+            left[arm] = ranked[: -(-len(contenders) // 2)]
+        start = after.stop + count
+    return [contender for (contender,) in left]
 
 
-def tuned_on(seeds: range) -> tuple[int, ...]:
+def _halvings(count: int) -> list[int]:
+    """How many seeds each of those that are left has when they are halved.
+
+    >>> _halvings(1), _halvings(2), _halvings(6)
+    ([], [4], [4, 8, 16])
+    """
+    found: list[int] = []
+    while count > 1:
+        found.append(_TUNING_SEEDS << len(found))
+        count = -(-count // 2)
+    return found
+
+
+def tuned_on(seeds: range, rates: Sequence[float]) -> tuple[int, ...]:
     """The seeds by which rates are chosen: those that follow the compared ones."""
-    return tuple(range(seeds.stop, seeds.stop + _TUNING_SEEDS))
+    return tuple(range(seeds.stop, seeds.stop + max(_halvings(len(rates)), default=0)))
 
 
-def _means(found: Found) -> dict[int, float]:
-    """The mean score of each arm; minus infinity where a seed failed."""
-    means = dict.fromkeys(found, -math.inf)
-    for owner, results in found.items():
-        scores = [r.score for r in results.values() if isinstance(r, Outcome)]
-        if len(scores) == len(results):
-            means[owner] = sum(scores) / len(scores)
-    return means
+def _mean(results: Mapping[int, Outcome | EafoError]) -> float:
+    """The mean score; minus infinity where a seed failed."""
+    scores = [r.score for r in results.values() if isinstance(r, Outcome)]
+    return sum(scores) / len(scores) if len(scores) == len(results) else -math.inf
 
 
 def distinct(

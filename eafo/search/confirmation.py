@@ -194,8 +194,8 @@ def confirm(
         gpus: GPUs of each training, which Ray shares out; a fraction lets trainings share one.
         setting: on what trainings run.
         settings: how each candidate is trained, where they are not all trained as ``setting`` says: that of its trial.
-        rates: candidates and baselines alike are trained at the best of these, in times the recipe's learning rate: by the mean over
-            three seeds that follow the others. Empty for the settings' own.
+        rates: candidates and baselines alike are trained at the best of these, in times the recipe's learning rate, by seeds that
+            follow the others; see `eafo.search.comparison.tuned`. Empty for the settings' own.
         progress: told how far it is.
 
     Raises:
@@ -242,7 +242,7 @@ def confirm(
         setting,
         tuple(float(rate) for rate in rates),
         environment(setting.device, executor),
-        tuned_on(range(first_seed, first_seed + seeds)) if rates else (),
+        tuned_on(range(first_seed, first_seed + seeds), rates),
     )
     return Confirmation(comparison, tuple(test.verdicts[i] for i in range(len(chosen))), level, test.looks)
 

@@ -156,11 +156,11 @@ def test_rates_of_older_files_are_read(toys: Toys) -> None:
 def test_a_command_is_told_where_it_chooses_rates_by_the_same_seeds(toys: Toys) -> None:
     given = {"seeds": 16, "epochs": 1, "workers": 1, "first_seed": 100}
     long = confirm(["crrelu"], "toy_tasks:Trained", baselines=["relu"], rates=[1.0, 2.0], **given).comparison
-    assert long.tuned_on == (116, 117, 118)
+    assert long.tuned_on == (116, 117, 118, 119)
     assert len(long.seeds) < 16
     assert comparison_command(long) == ""
     whole = compare(["crrelu"], "toy_tasks:Trained", 2, epochs=1, workers=1, rates=[1.0, 2.0])
-    assert whole.tuned_on == (2, 3, 4)
+    assert whole.tuned_on == (2, 3, 4, 5)
     assert comparison_command(whole).endswith("--rates 1,2")
 
 
@@ -179,9 +179,11 @@ def test_a_confirmation_trains_each_as_its_trial_and_all_at_their_best_rates(toy
     )
     arms = found.comparison.arms
     assert [(a.setting.rate, a.setting.per_channel) for a in arms] == [(2, True), (2, False), (2, False)]
-    tuning = [line.split("|")[1] for line in toys.lines if "|4|" in line or "|0.5|" in line]
-    assert set(tuning) == {"108", "109", "110"}
-    assert len(tuning) == 3 * 3 * 2
+    # All on four seeds; the better two of the rates, which are 2 and 0.5 here, on four more.
+    tuning = [line.split("|")[1] for line in toys.lines if "|4|" in line]
+    assert sorted(tuning) == sorted(["108", "109", "110", "111"] * 3)
+    tuning = [line.split("|")[1] for line in toys.lines if "|0.5|" in line]
+    assert sorted(tuning) == sorted([str(seed) for seed in range(108, 116)] * 3)
     assert arms[0].estimate is not None
     assert arms[1].estimate is not None
     assert arms[0].estimate.mean == pytest.approx(arms[1].estimate.mean + 2)
