@@ -16,7 +16,7 @@ from eafo.search import Comparison, Plan
 from eafo.search.environment import environment
 from eafo.tasks import Setting
 
-__all__ = ["comparison_command", "plan_toml", "run_facts", "setting_facts", "task_description"]
+__all__ = ["comparison_command", "plan_toml", "rate_facts", "run_facts", "setting_facts", "task_description"]
 
 
 def run_facts(runs: Sequence[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -71,6 +71,17 @@ def comparison_command(comparison: Comparison) -> str:
     if comparison.rates:
         options += ["--rates", ",".join(f"{rate:g}" for rate in comparison.rates)]
     return shlex.join(["eafo", "compare", *texts, *options])
+
+
+def rate_facts(comparison: Comparison) -> tuple[tuple[str, str], ...]:
+    """How the learning rates were chosen, where they were."""
+    if not comparison.rates:
+        return ()
+    tried = ", ".join(f"{rate:g}" for rate in comparison.rates)
+    seeds = comparison.tuned_on
+    where = f" on the seeds {seeds[0]} to {seeds[-1]}" if seeds else ""
+    told = f"each activation's own, of {tried} times the recipe's, chosen{where}; that another might have been chosen is not in the intervals"
+    return (("Learning rates", told),)
 
 
 def setting_facts(setting: Setting) -> tuple[tuple[str, str], ...]:

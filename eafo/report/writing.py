@@ -18,7 +18,14 @@ from eafo.report.cost import cost_section, front_section
 from eafo.report.evidence import evidence_section
 from eafo.report.layers import layers_section
 from eafo.report.page import Page, Section, Table, render
-from eafo.report.provenance import comparison_command, plan_toml, run_facts, setting_facts, task_description
+from eafo.report.provenance import (
+    comparison_command,
+    plan_toml,
+    rate_facts,
+    run_facts,
+    setting_facts,
+    task_description,
+)
 from eafo.report.results import (
     Part,
     contrasts_section,
@@ -238,6 +245,7 @@ def _comparison_record(comparison: Comparison) -> Section:
         ("Epochs", str(comparison.epochs)),
         ("Seeds", seeds),
         *setting_facts(comparison.setting),
+        *rate_facts(comparison),
         *run_facts([comparison.run]),
     )
     command = comparison_command(comparison)

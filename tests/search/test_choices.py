@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from eafo.catalog import get
 from eafo.errors import InputError
-from eafo.report.provenance import comparison_command
+from eafo.report import write
+from eafo.report.provenance import comparison_command, rate_facts
 from eafo.report.rows import candidate, of_comparison
 from eafo.search import Comparison, Plan, compare, confirm, load, run
 from eafo.tasks import Setting
@@ -162,6 +164,10 @@ def test_a_command_is_told_where_it_chooses_rates_by_the_same_seeds(toys: Toys) 
     whole = compare(["crrelu"], "toy_tasks:Trained", 2, epochs=1, workers=1, rates=[1.0, 2.0])
     assert whole.tuned_on == (2, 3, 4, 5)
     assert comparison_command(whole).endswith("--rates 1,2")
+    told = "each activation's own, of 1, 2 times the recipe's, chosen on the seeds 2 to 5; that another might have been chosen is not in the intervals"
+    assert rate_facts(whole) == (("Learning rates", told),)
+    assert rate_facts(replace(whole, rates=())) == ()
+    assert "chosen on the seeds 2 to 5" in write(whole, toys.folder / "page").read_text()
 
 
 def test_a_confirmation_trains_each_as_its_trial_and_all_at_their_best_rates(toys: Toys) -> None:
