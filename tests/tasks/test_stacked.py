@@ -85,7 +85,7 @@ def test_what_no_stack_can_hold_is_refused() -> None:
         train_stacked(given, [(eafo.get("relu"), 0), (eafo.get("gelu"), 0)], recipe, epochs=1, share=0.0)
     with pytest.raises(InputError, match="a stack needs at least one training"):
         train_stacked(given, [], recipe, epochs=1, share=0.0)
-    with pytest.raises(InputError, match="not recorded and without checkpoints, but got 'record'"):
+    with pytest.raises(InputError, match="not recorded, without checkpoints and keep x, but got 'record'"):
         train_stacked(
             given, [(eafo.get("relu"), 0)], recipe, epochs=1, share=0.0, setting=Setting(record=True)
         )
