@@ -53,7 +53,14 @@ def branches(expression: sympy.Expr) -> sympy.Expr:
         if len(rest) > 1:
             return fold(kind, [first, fold(kind, rest)])
         (other,) = rest
-        return sympy.Piecewise((first, first > other if kind is sympy.Max else first < other), (other, True))
+        try:
+            return sympy.Piecewise(
+                (first, first > other if kind is sympy.Max else first < other), (other, True)
+            )
+        except RecursionError:
+            # SymPy turns some conditions between rational functions round and round; their difference has one form.
+            gap = first - other
+            return sympy.Piecewise((first, gap > 0 if kind is sympy.Max else gap < 0), (other, True))
 
     return expression.replace(
         lambda e: isinstance(e, (sympy.Max, sympy.Min)), lambda e: fold(type(e), list(e.args))

@@ -374,7 +374,8 @@ def _scaled(kind: Any, build: Callable[[Any, Any], Any]) -> Callable[[Any], Any]
         if isinstance(node, sympy.Mul):
             for factor in node.args:
                 rest = _without(node, factor)
-                if isinstance(factor, kind) and VARIABLE in rest.free_symbols:
+                # A number, as exp(−1), is a constant of the program.
+                if isinstance(factor, kind) and not factor.is_number and VARIABLE in rest.free_symbols:
                     return build(apply(rest), factor.args[0])
         return node
 

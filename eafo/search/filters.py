@@ -63,6 +63,9 @@ class Filters:
             return self._looked_at(activation)
         except EafoError as error:
             return str(error)
+        except Exception as error:
+            # A formula that SymPy or a compiler trips over is left out with its reason; the study goes on.
+            return f"it cannot be compiled ({type(error).__name__}: {error})"
 
     def _looked_at(self, activation: Activation) -> str:
         import torch  # noqa: PLC0415 - only where candidates are looked at

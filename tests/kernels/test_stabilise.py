@@ -270,3 +270,28 @@ def test_shifted_sines_far_out(formula, scale, dtype, backend):
     exact = reference.oracle(act, x.double().numpy()).value.high
     found = compile_kernel(act, backend)(x).double().numpy()
     np.testing.assert_allclose(found, exact, rtol=0, atol=6 * torch.finfo(dtype).eps * scale)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Exponentials and sigmoids of numbers are constants.
+        "exp(-1)*cos(x)",
+        "-x*exp(-1)/(exp(x) + 1)",
+        "exp(-x**2)*exp(-(-x - 1)**2)",
+        "x*exp(-2)*sigmoid(1)",
+        # SymPy turns the conditions of these round and round.
+        "max(-x**2 + x, 1/(x**2 + 1))",
+        "min(1/(x**2 + 1), max(0, -x**2 + max(0, x)))",
+    ],
+)
+@pytest.mark.parametrize("backend", ["aten", "cpp"])
+def test_formulas_that_once_could_not_be_compiled(text: str, backend: str) -> None:
+    # No point lies on a seam.
+    x = torch.linspace(-3, 3, 60, dtype=torch.float64, requires_grad=True)
+    y = compile_kernel(text, backend)(x)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    at, step = x.detach().numpy(), 1e-6
+    function = get(text)
+    assert y.detach().numpy() == pytest.approx(function(at), rel=1e-12, abs=1e-15)
+    assert slope.numpy() == pytest.approx((function(at + step) - function(at - step)) / (2 * step), abs=1e-7)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from eafo.activation import Activation
 from eafo.catalog import get
-from eafo.errors import InputError
+from eafo.errors import EafoError, InputError
 from eafo.kernels import compile_kernel
 from eafo.search.filters import Filters, cost, fingerprint
 from eafo.search.grammar import BINARY, UNARY, Grammar
@@ -126,3 +127,27 @@ def test_one_function_has_one_fingerprint() -> None:
     assert len({fingerprint(get(t)) for t in same}) == 1
     others = ["x*sigmoid(x)", "x*erf(x)", "max(x, 0)**2", "max(x, 0.001)", "x", "tanh(x)"]
     assert len({fingerprint(get(t)) for t in [*others, *same]}) == len(others) + 1
+
+
+def test_any_formula_is_compiled_or_refused_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, grammar, filters = np.random.default_rng(3), Grammar(depth=2), Filters()
+    x = torch.linspace(-2, 2, 40, dtype=torch.float64)
+    compiled = 0
+    for _ in range(150):
+        choices = {name: options[rng.integers(len(options))] for name, options in grammar.choices.items()}
+        try:
+            found = get(str(get(grammar.text(choices.__getitem__))))
+            y = compile_kernel(found, "aten")(x).numpy()
+        except EafoError:
+            continue
+        compiled += 1
+        expected = found(x.numpy())
+        near = np.isfinite(expected) & (np.abs(expected) < 1e6)
+        assert y[near] == pytest.approx(expected[near], rel=1e-9, abs=1e-12)
+    assert compiled > 120
+
+    def tripped(self: Filters, activation: Activation) -> str:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(Filters, "_looked_at", tripped)
+    assert filters.refusal(get("cos(x)*erf(x)")) == "it cannot be compiled (RecursionError: too deep)"
