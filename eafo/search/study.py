@@ -167,7 +167,7 @@ def _study(database: optuna.storages.RDBStorage, plan: Plan) -> optuna.Study:
 
 
 def _note_run(study: optuna.Study, plan: Plan, executor: str) -> None:
-    """Write down on what the study is run, where that is not what it was run on before, or nothing is missing."""
+    """Write down on what the study is run, where something is missing of it and it was not run on that before."""
     trials = study.get_trials(deepcopy=False)
     runs: list[dict[str, str]] = json.loads(study.user_attrs.get(RUNS, "[]"))
     here = environment(plan.setting.device, executor)
