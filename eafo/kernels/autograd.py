@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from eafo.errors import InputError
-from eafo.kernels.launch import are_plain, laid_out_as, may_be_kept
+from eafo.kernels.launch import are_plain, is_capturing, laid_out_as, may_be_kept
 
 if TYPE_CHECKING:
     from eafo.kernels.coding import SlopeCode
@@ -36,15 +35,19 @@ class Elementwise(torch.autograd.Function):
 
 
 class InPlace(Elementwise):
-    """The same, written over x, of which a copy is saved."""
+    """The same, written over x, of which a copy is the first of the values: it is saved, and takes the gradient."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: torch.Tensor, computation: Computation, *values: float | torch.Tensor
-    ) -> torch.Tensor:
-        _remember(ctx, x.clone(), computation, values)
+    def forward(ctx: Any, x: torch.Tensor, computation: Computation, *values: Any) -> torch.Tensor:
+        copy, *rest = values
+        _remember(ctx, copy, computation, tuple(rest))
         ctx.mark_dirty(x)
-        return computation.overwrite(x, values)
+        return computation.overwrite(x, tuple(rest))
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        dx, _, *rest = _backward(ctx, grad)
+        return None, None, dx, *rest
 
 
 class Gated(torch.autograd.Function):
@@ -75,7 +78,7 @@ class Coded(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, computation: Any, code: SlopeCode, *values: float) -> torch.Tensor:
         ctx.runner = computation.runner(x, values)
-        ctx.levels = (_levels if may_be_kept(x.device) else _levels.__wrapped__)(code.levels, x.device)
+        ctx.levels = _levels(code.levels, x.device)
         y, packed = ctx.runner.coded(x, values, ctx.levels)
         ctx.stride = y.stride()
         ctx.save_for_backward(packed)
@@ -154,10 +157,20 @@ class ForwardMode(Composable):
         return sum(terms, torch.zeros_like(x)).to(x.dtype)
 
 
-@functools.lru_cache(maxsize=64)
+_LEVELS: dict[tuple[tuple[float, ...], torch.device], torch.Tensor] = {}
+
+
 def _levels(levels: tuple[float, ...], device: torch.device) -> torch.Tensor:
-    """The table of a code, made once a device."""
-    return torch.tensor(levels, dtype=torch.float64, device=device)
+    """The table of a code: made once a device and kept for good, since the graphs that read it may be."""
+    capturing = is_capturing(device)
+    kept = _LEVELS.get((levels, device)) if capturing or may_be_kept(device) else None
+    if kept is not None:
+        return kept
+    if capturing:
+        # A capture refuses what the processor holds.
+        return torch.stack([torch.full((), v, dtype=torch.float64, device=device) for v in levels])
+    made = torch.tensor(levels, dtype=torch.float64, device=device)
+    return _LEVELS.setdefault((levels, device), made) if may_be_kept(device) else made
 
 
 def _remember(ctx: Any, x: torch.Tensor, computation: Computation, values: Values) -> None:

@@ -12,7 +12,7 @@ from eafo.errors import BuildError, MissingDependencyError
 from eafo.kernels.autograd import Coded, Composable, Elementwise, ForwardMode, Gated, InPlace, Values
 from eafo.kernels.build import warn_once
 from eafo.kernels.coding import SlopeCode
-from eafo.kernels.launch import FormRunner, Runner
+from eafo.kernels.launch import FormRunner, Runner, is_traced
 from eafo.kernels.launch.aten import AtenRunner
 from eafo.kernels.launch.cpp import CppRunner
 from eafo.kernels.launch.cuda import CudaRunner
@@ -84,7 +84,7 @@ class Computation:
             return self.aten
         try:
             self.cuda.load(device)
-        except BuildError as error:
+        except (BuildError, MissingDependencyError) as error:
             if self.backend == "cuda":
                 raise
             self._refused.add(device)
@@ -107,6 +107,8 @@ class Computation:
                 if _needs_gradient(x, *values)
                 else self.aten.forward(x, values)
             )
+        if is_traced():
+            return self.aten.forward(x, values)
         if _is_transformed():
             return ForwardMode.apply(x, self, *values)
         if not _needs_gradient(x, *values):
@@ -157,7 +159,8 @@ class Computation:
         if torch.compiler.is_compiling() or _is_transformed():
             return x.copy_(self(x.clone(), values))
         if _needs_gradient(x, *values):
-            return InPlace.apply(x, self, *values)
+            # The copy has a history of its own, by which the gradient can be differentiated again.
+            return InPlace.apply(x, self, x.clone(), *values)
         return self.overwrite(x, values)
 
     def overwrite(self, x: torch.Tensor, values: Values) -> torch.Tensor:
@@ -173,8 +176,8 @@ def _needs_gradient(*values: float | torch.Tensor) -> bool:
 
 
 def _is_transformed() -> bool:
-    """Whether a transform of `torch.func` or a level of forward differentiation is active."""
-    return bool(torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0)
+    """Whether a transform of `torch.func`, a level of forward differentiation or `torch.jit.trace` is active."""
+    return bool(torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0 or is_traced())
 
 
 @functools.lru_cache(maxsize=512)

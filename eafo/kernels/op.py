@@ -159,7 +159,17 @@ class Kernel:
         return self._computation(x, values)
 
     def gradients(self, x: torch.Tensor, values: Values, grad: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """grad·f′, and Σ grad·∂f/∂θ for each learnable θ, without a graph; one value a parameter, in order."""
+        """grad·f′, and Σ grad·∂f/∂θ for each learnable θ, without a graph; one value a parameter, in order.
+
+        Raises:
+            InputError: the gradient is not of the shape, type and device of x.
+        """
+        if (grad.shape, grad.dtype, grad.device) != (x.shape, x.dtype, x.device):
+            raise InputError(
+                "a gradient must be of the shape, type and device of x",
+                f"{grad.dtype}{list(grad.shape)} on {grad.device} beside {x.dtype}{list(x.shape)} on {x.device}",
+                "expand or convert it",
+            )
         return self._computation.runner(x, values, grad).backward(x, values, grad)
 
     def apply_gated(self, x: torch.Tensor, gate: torch.Tensor, values: Values) -> torch.Tensor:

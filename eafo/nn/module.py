@@ -109,9 +109,8 @@ class Module(torch.nn.Module):
         # torch.nn.Module looks here only for what is no ordinary attribute.
         bounded = self.__dict__.get("_bounded", {})
         if name in bounded:
-            # Not get_parameter: torch.func.functional_call puts plain tensors in the place of parameters.
-            raw: Any = super().__getattr__(f"raw_{name}")
-            return _from_raw(bounded[name], raw)
+            # Whatever stands there: torch.func.functional_call, replicas and parametrizations put tensors in its place.
+            return _from_raw(bounded[name], getattr(self, f"raw_{name}"))
         fixed = self.__dict__.get("_fixed", {})
         return fixed[name] if name in fixed else super().__getattr__(name)
 

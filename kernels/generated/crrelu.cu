@@ -39,6 +39,47 @@ __device__ __forceinline__ void store(bfloat16_t& to, float v) {
 }
 #endif
 
+// A parameter is given as the bits of a number, or as where it lies and the type that it has there: one for all, or one a channel.
+const int FLOAT32 = 1, FLOAT64 = 2, FLOAT16 = 3, BFLOAT16 = 4, BY_CHANNEL = 8;
+
+template <typename R, int WIDTH, typename T>
+__device__ __forceinline__ void copy_parameters(R (&v)[WIDTH], const T* from, index_t step) {
+#pragma unroll
+    for (int j = 0; j < WIDTH; ++j) v[j] = (R)load(from[j * step]);
+}
+// A parameter for adjacent channels.
+template <typename R, int WIDTH>
+__device__ __forceinline__ void read_parameters(R (&v)[WIDTH], address_t at, int type, index_t channel) {
+    const double number = __longlong_as_double((index_t)at);
+    const index_t step = type & BY_CHANNEL ? 1 : 0, first = step * channel;
+    switch (type & ~BY_CHANNEL) {
+        case FLOAT32: return copy_parameters(v, (const float*)at + first, step);
+        case FLOAT64: return copy_parameters(v, (const double*)at + first, step);
+        case FLOAT16: return copy_parameters(v, (const float16_t*)at + first, step);
+        case BFLOAT16: return copy_parameters(v, (const bfloat16_t*)at + first, step);
+        default: return copy_parameters(v, &number, 0);
+    }
+}
+template <typename R>
+__device__ __forceinline__ R read_parameter(address_t at, int type, index_t channel = 0) {
+    R v[1];
+    read_parameters(v, at, type, channel);
+    return v[0];
+}
+
+// A sum goes where its parameter's gradient lies, in the type that this has there.
+__device__ __forceinline__ void write_sum(address_t to, int type, index_t channel, double sum) {
+    switch (type) {
+        case FLOAT32: return store(((float*)to)[channel], sum);
+        case FLOAT16: return store(((float16_t*)to)[channel], (float)sum);
+        case BFLOAT16: return store(((bfloat16_t*)to)[channel], (float)sum);
+        default: return store(((double*)to)[channel], sum);
+    }
+}
+__device__ __forceinline__ void write_sum_of(int k, index_t channel, double sum, address_t sum0, int sum0_type) {
+    if (k == 0) write_sum(sum0, sum0_type, channel, sum);
+}
+
 // Elements that are moved in one instruction: by default sixteen bytes of them.
 template <typename T, int WIDTH = 16 / sizeof(T)> struct alignas(WIDTH * sizeof(T)) Pack { T v[WIDTH]; };
 
@@ -487,9 +528,13 @@ __device__ __forceinline__ double ordered_sum(const volatile double* from, index
 }
 
 // Whether this block is the last of so many to arrive: it then sees what the others wrote before. No float is added
-// atomically, so the bits are the same in every run.
+// atomically, so the bits are the same in every run. The last one leaves the counter at 0; a block alone needs none.
 __device__ __forceinline__ bool is_last(unsigned* ticket, unsigned blocks) {
     __shared__ bool last;
+    if (blocks == 1) {
+        __syncthreads();
+        return true;
+    }
     __threadfence();
     __syncthreads();
     if (threadIdx.x == 0) {
@@ -501,86 +546,86 @@ __device__ __forceinline__ bool is_last(unsigned* ticket, unsigned blocks) {
     return last;
 }
 
-extern "C" __global__ void __launch_bounds__(128) eafo_forward_float32(const float* xs, float* ys, index_t n, const float* p0) {
-    const float32_compensated f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_forward_float32(const float* xs, float* ys, index_t n, address_t p0, int p0_type) {
+    const float32_compensated f = {read_parameter<float>(p0, p0_type, 0)};
     forward_span(f, xs, ys, n, grid_walk());
 }
 
 // slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(128) eafo_backward_float32(const float* xs, const float* gs, float* ds, float* totals, double* slots, unsigned* ticket, index_t n, const float* p0) {
-    const float32_compensated f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_float32(const float* xs, const float* gs, float* ds, double* slots, unsigned* tickets, index_t n, address_t p0, int p0_type, address_t sum0, int sum0_type) {
+    const float32_compensated f = {read_parameter<float>(p0, p0_type, 0)};
     float sums[float32_compensated::SUMS + 1] = {};
     backward_span(f, xs, gs, ds, sums, n, grid_walk());
     for (int k = 0; k < 1; ++k) {
         const double sum = block_sum(sums[k]);
         if (threadIdx.x == 0) slots[(index_t)k * gridDim.x + blockIdx.x] = sum;
     }
-    if (!is_last(ticket, gridDim.x)) return;
+    if (!is_last(tickets, gridDim.x)) return;
     for (int k = 0; k < 1; ++k) {
         const double sum = block_sum(ordered_sum(slots + (index_t)k * gridDim.x, threadIdx.x, blockDim.x, gridDim.x));
-        if (threadIdx.x == 0) totals[k] = (float)sum;
+        if (threadIdx.x == 0) write_sum_of(k, 0, sum, sum0, sum0_type);
     }
 }
 
-extern "C" __global__ void __launch_bounds__(128) eafo_forward_float16(const float16_t* xs, float16_t* ys, index_t n, const float* p0) {
-    const float32_fused f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_forward_float16(const float16_t* xs, float16_t* ys, index_t n, address_t p0, int p0_type) {
+    const float32_fused f = {read_parameter<float>(p0, p0_type, 0)};
     forward_span(f, xs, ys, n, grid_walk());
 }
 
 // slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(128) eafo_backward_float16(const float16_t* xs, const float16_t* gs, float16_t* ds, float* totals, double* slots, unsigned* ticket, index_t n, const float* p0) {
-    const float32_fused f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_float16(const float16_t* xs, const float16_t* gs, float16_t* ds, double* slots, unsigned* tickets, index_t n, address_t p0, int p0_type, address_t sum0, int sum0_type) {
+    const float32_fused f = {read_parameter<float>(p0, p0_type, 0)};
     float sums[float32_fused::SUMS + 1] = {};
     backward_span(f, xs, gs, ds, sums, n, grid_walk());
     for (int k = 0; k < 1; ++k) {
         const double sum = block_sum(sums[k]);
         if (threadIdx.x == 0) slots[(index_t)k * gridDim.x + blockIdx.x] = sum;
     }
-    if (!is_last(ticket, gridDim.x)) return;
+    if (!is_last(tickets, gridDim.x)) return;
     for (int k = 0; k < 1; ++k) {
         const double sum = block_sum(ordered_sum(slots + (index_t)k * gridDim.x, threadIdx.x, blockDim.x, gridDim.x));
-        if (threadIdx.x == 0) totals[k] = (float)sum;
+        if (threadIdx.x == 0) write_sum_of(k, 0, sum, sum0, sum0_type);
     }
 }
 
-extern "C" __global__ void __launch_bounds__(128) eafo_forward_bfloat16(const bfloat16_t* xs, bfloat16_t* ys, index_t n, const float* p0) {
-    const float32_fused f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_forward_bfloat16(const bfloat16_t* xs, bfloat16_t* ys, index_t n, address_t p0, int p0_type) {
+    const float32_fused f = {read_parameter<float>(p0, p0_type, 0)};
     forward_span(f, xs, ys, n, grid_walk());
 }
 
 // slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(128) eafo_backward_bfloat16(const bfloat16_t* xs, const bfloat16_t* gs, bfloat16_t* ds, float* totals, double* slots, unsigned* ticket, index_t n, const float* p0) {
-    const float32_fused f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_bfloat16(const bfloat16_t* xs, const bfloat16_t* gs, bfloat16_t* ds, double* slots, unsigned* tickets, index_t n, address_t p0, int p0_type, address_t sum0, int sum0_type) {
+    const float32_fused f = {read_parameter<float>(p0, p0_type, 0)};
     float sums[float32_fused::SUMS + 1] = {};
     backward_span(f, xs, gs, ds, sums, n, grid_walk());
     for (int k = 0; k < 1; ++k) {
         const double sum = block_sum(sums[k]);
         if (threadIdx.x == 0) slots[(index_t)k * gridDim.x + blockIdx.x] = sum;
     }
-    if (!is_last(ticket, gridDim.x)) return;
+    if (!is_last(tickets, gridDim.x)) return;
     for (int k = 0; k < 1; ++k) {
         const double sum = block_sum(ordered_sum(slots + (index_t)k * gridDim.x, threadIdx.x, blockDim.x, gridDim.x));
-        if (threadIdx.x == 0) totals[k] = (float)sum;
+        if (threadIdx.x == 0) write_sum_of(k, 0, sum, sum0, sum0_type);
     }
 }
 
-extern "C" __global__ void __launch_bounds__(128) eafo_forward_float64(const double* xs, double* ys, index_t n, const double* p0) {
-    const float64_fused f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_forward_float64(const double* xs, double* ys, index_t n, address_t p0, int p0_type) {
+    const float64_fused f = {read_parameter<double>(p0, p0_type, 0)};
     forward_span(f, xs, ys, n, grid_walk());
 }
 
 // slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(128) eafo_backward_float64(const double* xs, const double* gs, double* ds, double* totals, double* slots, unsigned* ticket, index_t n, const double* p0) {
-    const float64_fused f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_float64(const double* xs, const double* gs, double* ds, double* slots, unsigned* tickets, index_t n, address_t p0, int p0_type, address_t sum0, int sum0_type) {
+    const float64_fused f = {read_parameter<double>(p0, p0_type, 0)};
     double sums[float64_fused::SUMS + 1] = {};
     backward_span(f, xs, gs, ds, sums, n, grid_walk());
     for (int k = 0; k < 1; ++k) {
         const double sum = block_sum(sums[k]);
         if (threadIdx.x == 0) slots[(index_t)k * gridDim.x + blockIdx.x] = sum;
     }
-    if (!is_last(ticket, gridDim.x)) return;
+    if (!is_last(tickets, gridDim.x)) return;
     for (int k = 0; k < 1; ++k) {
         const double sum = block_sum(ordered_sum(slots + (index_t)k * gridDim.x, threadIdx.x, blockDim.x, gridDim.x));
-        if (threadIdx.x == 0) totals[k] = (double)sum;
+        if (threadIdx.x == 0) write_sum_of(k, 0, sum, sum0, sum0_type);
     }
 }

@@ -452,8 +452,7 @@ extern "C" __global__ void __launch_bounds__(128) eafo_forward_float32(const flo
     forward_span(f, xs, ys, n, grid_walk());
 }
 
-// slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(128) eafo_backward_float32(const float* xs, const float* gs, float* ds, float* totals, double* slots, unsigned* ticket, index_t n) {
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_float32(const float* xs, const float* gs, float* ds, index_t n) {
     const float32_compensated f = {};
     float sums[float32_compensated::SUMS + 1] = {};
     backward_span(f, xs, gs, ds, sums, n, grid_walk());
@@ -464,8 +463,7 @@ extern "C" __global__ void __launch_bounds__(128) eafo_forward_float16(const flo
     forward_span(f, xs, ys, n, grid_walk());
 }
 
-// slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(128) eafo_backward_float16(const float16_t* xs, const float16_t* gs, float16_t* ds, float* totals, double* slots, unsigned* ticket, index_t n) {
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_float16(const float16_t* xs, const float16_t* gs, float16_t* ds, index_t n) {
     const float32_fused f = {};
     float sums[float32_fused::SUMS + 1] = {};
     backward_span(f, xs, gs, ds, sums, n, grid_walk());
@@ -476,8 +474,7 @@ extern "C" __global__ void __launch_bounds__(128) eafo_forward_bfloat16(const bf
     forward_span(f, xs, ys, n, grid_walk());
 }
 
-// slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(128) eafo_backward_bfloat16(const bfloat16_t* xs, const bfloat16_t* gs, bfloat16_t* ds, float* totals, double* slots, unsigned* ticket, index_t n) {
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_bfloat16(const bfloat16_t* xs, const bfloat16_t* gs, bfloat16_t* ds, index_t n) {
     const float32_fused f = {};
     float sums[float32_fused::SUMS + 1] = {};
     backward_span(f, xs, gs, ds, sums, n, grid_walk());
@@ -488,8 +485,7 @@ extern "C" __global__ void __launch_bounds__(128) eafo_forward_float64(const dou
     forward_span(f, xs, ys, n, grid_walk());
 }
 
-// slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(128) eafo_backward_float64(const double* xs, const double* gs, double* ds, double* totals, double* slots, unsigned* ticket, index_t n) {
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_float64(const double* xs, const double* gs, double* ds, index_t n) {
     const float64_fused f = {};
     double sums[float64_fused::SUMS + 1] = {};
     backward_span(f, xs, gs, ds, sums, n, grid_walk());

@@ -39,6 +39,34 @@ __device__ __forceinline__ void store(bfloat16_t& to, float v) {
 }
 #endif
 
+// A parameter is given as the bits of a number, or as where it lies and the type that it has there: one for all, or one a channel.
+const int FLOAT32 = 1, FLOAT64 = 2, FLOAT16 = 3, BFLOAT16 = 4, BY_CHANNEL = 8;
+
+template <typename R, int WIDTH, typename T>
+__device__ __forceinline__ void copy_parameters(R (&v)[WIDTH], const T* from, index_t step) {
+#pragma unroll
+    for (int j = 0; j < WIDTH; ++j) v[j] = (R)load(from[j * step]);
+}
+// A parameter for adjacent channels.
+template <typename R, int WIDTH>
+__device__ __forceinline__ void read_parameters(R (&v)[WIDTH], address_t at, int type, index_t channel) {
+    const double number = __longlong_as_double((index_t)at);
+    const index_t step = type & BY_CHANNEL ? 1 : 0, first = step * channel;
+    switch (type & ~BY_CHANNEL) {
+        case FLOAT32: return copy_parameters(v, (const float*)at + first, step);
+        case FLOAT64: return copy_parameters(v, (const double*)at + first, step);
+        case FLOAT16: return copy_parameters(v, (const float16_t*)at + first, step);
+        case BFLOAT16: return copy_parameters(v, (const bfloat16_t*)at + first, step);
+        default: return copy_parameters(v, &number, 0);
+    }
+}
+template <typename R>
+__device__ __forceinline__ R read_parameter(address_t at, int type, index_t channel = 0) {
+    R v[1];
+    read_parameters(v, at, type, channel);
+    return v[0];
+}
+
 // Elements that are moved in one instruction: by default sixteen bytes of them.
 template <typename T, int WIDTH = 16 / sizeof(T)> struct alignas(WIDTH * sizeof(T)) Pack { T v[WIDTH]; };
 
@@ -416,50 +444,46 @@ __device__ __forceinline__ void backward_span(const F f, const T* __restrict__ x
             }
 }
 
-extern "C" __global__ void __launch_bounds__(128) eafo_forward_float32(const float* xs, float* ys, index_t n, const float* p0) {
-    const float32_compensated f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_forward_float32(const float* xs, float* ys, index_t n, address_t p0, int p0_type) {
+    const float32_compensated f = {read_parameter<float>(p0, p0_type, 0)};
     forward_span(f, xs, ys, n, grid_walk());
 }
 
-// slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(128) eafo_backward_float32(const float* xs, const float* gs, float* ds, float* totals, double* slots, unsigned* ticket, index_t n, const float* p0) {
-    const float32_compensated f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_float32(const float* xs, const float* gs, float* ds, index_t n, address_t p0, int p0_type) {
+    const float32_compensated f = {read_parameter<float>(p0, p0_type, 0)};
     float sums[float32_compensated::SUMS + 1] = {};
     backward_span(f, xs, gs, ds, sums, n, grid_walk());
 }
 
-extern "C" __global__ void __launch_bounds__(128) eafo_forward_float16(const float16_t* xs, float16_t* ys, index_t n, const float* p0) {
-    const float32_fused f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_forward_float16(const float16_t* xs, float16_t* ys, index_t n, address_t p0, int p0_type) {
+    const float32_fused f = {read_parameter<float>(p0, p0_type, 0)};
     forward_span(f, xs, ys, n, grid_walk());
 }
 
-// slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(128) eafo_backward_float16(const float16_t* xs, const float16_t* gs, float16_t* ds, float* totals, double* slots, unsigned* ticket, index_t n, const float* p0) {
-    const float32_fused f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_float16(const float16_t* xs, const float16_t* gs, float16_t* ds, index_t n, address_t p0, int p0_type) {
+    const float32_fused f = {read_parameter<float>(p0, p0_type, 0)};
     float sums[float32_fused::SUMS + 1] = {};
     backward_span(f, xs, gs, ds, sums, n, grid_walk());
 }
 
-extern "C" __global__ void __launch_bounds__(128) eafo_forward_bfloat16(const bfloat16_t* xs, bfloat16_t* ys, index_t n, const float* p0) {
-    const float32_fused f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_forward_bfloat16(const bfloat16_t* xs, bfloat16_t* ys, index_t n, address_t p0, int p0_type) {
+    const float32_fused f = {read_parameter<float>(p0, p0_type, 0)};
     forward_span(f, xs, ys, n, grid_walk());
 }
 
-// slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(128) eafo_backward_bfloat16(const bfloat16_t* xs, const bfloat16_t* gs, bfloat16_t* ds, float* totals, double* slots, unsigned* ticket, index_t n, const float* p0) {
-    const float32_fused f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_bfloat16(const bfloat16_t* xs, const bfloat16_t* gs, bfloat16_t* ds, index_t n, address_t p0, int p0_type) {
+    const float32_fused f = {read_parameter<float>(p0, p0_type, 0)};
     float sums[float32_fused::SUMS + 1] = {};
     backward_span(f, xs, gs, ds, sums, n, grid_walk());
 }
 
-extern "C" __global__ void __launch_bounds__(128) eafo_forward_float64(const double* xs, double* ys, index_t n, const double* p0) {
-    const float64_fused f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_forward_float64(const double* xs, double* ys, index_t n, address_t p0, int p0_type) {
+    const float64_fused f = {read_parameter<double>(p0, p0_type, 0)};
     forward_span(f, xs, ys, n, grid_walk());
 }
 
-// slots holds a number a block and learnable parameter; the last block adds them up in their order.
-extern "C" __global__ void __launch_bounds__(128) eafo_backward_float64(const double* xs, const double* gs, double* ds, double* totals, double* slots, unsigned* ticket, index_t n, const double* p0) {
-    const float64_fused f = {*p0};
+extern "C" __global__ void __launch_bounds__(128) eafo_backward_float64(const double* xs, const double* gs, double* ds, index_t n, address_t p0, int p0_type) {
+    const float64_fused f = {read_parameter<double>(p0, p0_type, 0)};
     double sums[float64_fused::SUMS + 1] = {};
     backward_span(f, xs, gs, ds, sums, n, grid_walk());
 }

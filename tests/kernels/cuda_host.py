@@ -38,7 +38,12 @@ def on_host(source):
 class HostModule(launching._Module):
     """A module whose launches run on the host."""
 
-    def tickets(self, count=1):
+    def scratch(self, blocks, slots, groups=1):
+        """On the host."""
+        memory = torch.full((slots,), torch.nan, dtype=torch.float64)
+        return memory, self.tickets(groups) if blocks > groups else 0
+
+    def tickets(self, count):
         """The counters, which every launch must leave at 0."""
         assert count <= launching._TICKETS
         if not hasattr(self, "_counters"):

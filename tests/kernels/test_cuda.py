@@ -74,6 +74,98 @@ def test_a_thread_of_autograd_has_a_context_before_the_driver_is_asked(monkeypat
     assert found == 132 * 16
 
 
+class _Driver:
+    """Enough of cuda.core for a module to be loaded: devices that are made current, and kernels."""
+
+    def __init__(self, refuses=False):
+        self.current, self.refuses, self.launched = [], refuses, []
+        self.ObjectCode = SimpleNamespace(from_cubin=lambda cubin: SimpleNamespace(get_kernel=self._kernel))
+        self.LaunchConfig = SimpleNamespace
+        self.launch = lambda stream, config, kernel, *values: self.launched.append((config, values))
+
+    def Device(self, index):
+        return SimpleNamespace(set_current=lambda: self.current.append(index), create_stream=lambda s: s)
+
+    def _kernel(self, name):
+        if self.refuses:
+            raise RuntimeError("CUDA_ERROR_UNSUPPORTED_PTX_VERSION")
+        occupancy = SimpleNamespace(max_active_blocks_per_multiprocessor=lambda threads, _: 2048 // threads)
+        return SimpleNamespace(occupancy=occupancy)
+
+
+@pytest.fixture
+def driver(monkeypatch):
+    """Put a driver of two GPUs of which none is there in the place of CUDA."""
+
+    def install(**options):
+        found, guards = _Driver(**options), []
+
+        @contextlib.contextmanager
+        def on(device):
+            guards.append(device)
+            yield
+            guards.pop()
+
+        monkeypatch.setattr(nvrtc, "require", lambda: found)
+        monkeypatch.setattr(nvrtc, "compile_cubin", lambda source, architecture: b"")
+        monkeypatch.setattr(torch.cuda, "device", on)
+        monkeypatch.setattr(
+            torch.cuda, "current_device", lambda: torch.device(guards[-1]).index if guards else 0
+        )
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (9, 0))
+        monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+        monkeypatch.setattr(launching, "current_stream", lambda index: 7)
+        monkeypatch.setattr(launching, "_thread", threading.local())
+        processors = SimpleNamespace(multi_processor_count=132)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: processors)
+        found.guards = guards
+        return found
+
+    yield install
+    for kept in (launching._stream, launching._config, launching._resident, launching._kernel):
+        kept.cache_clear()
+
+
+def test_the_first_call_on_another_gpu_leaves_the_current_one(driver):
+    found = driver()
+    set_current = found.Device(1).set_current
+
+    def guarded():
+        assert found.guards == [1]
+        set_current()
+
+    found.Device = lambda index: SimpleNamespace(set_current=guarded, create_stream=lambda s: s)
+    module = launching._Module.load("", 1, "plain")
+    module.launch("eafo_forward", torch.ones(3), 5, torch.ones(3), 11)
+    assert found.current == [1]
+    assert found.guards == []
+    ((config, values),) = found.launched
+    assert (config.grid, config.block, values[1]) == (5, 128, 11)
+
+
+def test_a_cubin_that_the_driver_refuses_is_an_error_of_one_line(driver):
+    driver(refuses=True)
+    with pytest.raises(
+        BuildError, match=r"the driver must load the kernel, but got 'CUDA_ERROR_.*'; update the driver"
+    ):
+        launching._Module.load("", 0, "channels")
+
+
+def test_launches_that_a_graph_holds_have_counters_of_their_own(monkeypatch, driver):
+    driver()
+    module, pool = launching._Module.load("", 0, "plain"), launching._Pool(torch.zeros(10, dtype=torch.int32))
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    monkeypatch.setattr(launching, "_CAPTURED", set())
+    monkeypatch.setattr(launching, "_POOLS", {0: pool})
+    places = [module.tickets(n) for n in (4, 1, 5)]
+    taken = [(t.data_ptr() - places[0].data_ptr()) // 4 for t in places]
+    assert (taken, [len(t) for t in places]) == ([0, 4, 5], [4, 1, 5])
+    assert pool.take(1) is None
+    # What a graph launches is never unloaded.
+    module.launch("eafo_forward", torch.ones(3), 1)
+    assert {module} == launching._CAPTURED
+
+
 def test_cuda_by_name_serves_tensors_of_the_cpu_through_torch():
     x = torch.linspace(-2, 2, 5)
     assert torch.equal(compile_kernel("crrelu", "cuda")(x), compile_kernel("crrelu", "aten")(x))

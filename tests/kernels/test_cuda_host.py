@@ -165,6 +165,49 @@ def test_a_value_a_channel(name, dtype):
         assert all(torch.equal(a, b) for a, b in zip(found, runner.backward(x, values, grad), strict=True))
 
 
+@pytest.mark.parametrize("given", [*DTYPES, torch.int64], ids=str)
+@pytest.mark.parametrize("shape", [(), (24,)], ids=["one", "a channel"])
+def test_parameters_are_read_and_their_gradients_written_in_their_own_type(shape, given):
+    scalar = Scalar.of(get("crrelu"))
+    runner, exact = HostRunner(scalar), AtenRunner(scalar)
+    x, grad = _normal(50, 24), _normal(50, 24, seed=1)
+    # Neither dense nor of the opposite sign in memory.
+    epsilon = torch.arange(1, 49)[::2].to(given) if shape else torch.tensor(2).to(given)
+    if given.is_floating_point:
+        epsilon = torch._neg_view(-epsilon / 16)
+    for dtype in DTYPES:
+        wide = x.to(dtype).double(), grad.to(dtype).double()
+        found = runner.backward(x.to(dtype), (epsilon,), grad.to(dtype))
+        expected = exact.backward(wide[0], (epsilon.double(),), wide[1])
+        assert found[1].dtype == given
+        _assert_close(found[:1], expected[:1], dtype)
+        if given.is_floating_point:
+            close = max(TOLERANCE[given], TOLERANCE[torch.float32])
+            torch.testing.assert_close(found[1].double(), expected[1], rtol=close, atol=100 * close)
+        y = runner.forward(x.to(dtype), (epsilon,))
+        _assert_close([y], [exact.forward(wide[0], (epsilon.double(),))], dtype)
+
+
+def test_one_value_and_a_value_a_channel_beside_each_other():
+    act = get("xielu")
+    scalar, values = Scalar.of(act), tuple(act.defaults.values())
+    runner, exact = HostRunner(scalar), AtenRunner(scalar)
+    x, grad = _normal(50, 24), _normal(50, 24, seed=1)
+    kinds = (torch.tensor(values[0]), torch.full((24,), values[1], dtype=torch.float64), *values[2:])
+    found, expected = (r.backward(x, kinds, grad) for r in (runner, exact))
+    assert [s.shape for s in found] == [x.shape, (), (24,)]
+    _assert_close(found, expected, torch.float32, 50)
+
+
+@pytest.mark.parametrize("backend", [HostRunner, CppRunner, AtenRunner])
+def test_the_code_of_no_number_is_the_last_one(backend):
+    scalar = Scalar.of(get("gelu"))
+    levels = torch.tensor(slope_code(scalar, (), "normal").levels, dtype=torch.float64)
+    runner, x = backend(scalar), torch.tensor([math.nan, 0.0])
+    _, packed = runner.coded(x, (), levels)
+    assert runner.coded_backward(packed, torch.ones(2), levels)[0] == levels[-1].float()
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", ["gelu", "silu"])
 def test_a_code_of_four_bits(name, dtype):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from eafo.errors import BuildError
+from eafo.errors import BuildError, InputError, MissingDependencyError
 from eafo.kernels import build, compile_kernel, computation
 from eafo.kernels.launch import Constants
 from eafo.kernels.launch.cpp import CppRunner
@@ -30,6 +30,32 @@ def test_the_negative_bit_is_resolved_in_x_and_in_its_gradient(make, backend):
         y = kernel(leaf)
         results.append((y.detach(), *torch.autograd.grad(y, leaf, grad)))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("shape", [(), (6,)], ids=["one", "a channel"])
+def test_the_negative_bit_is_resolved_in_a_parameter(shape, backend):
+    x, epsilon = torch.linspace(-2, 2, 18).reshape(3, 6), torch._neg_view(torch.full(shape, -0.5))
+    kernel = compile_kernel("crrelu", backend)
+    assert torch.equal(kernel(x, epsilon=epsilon), kernel(x, epsilon=epsilon.resolve_neg()))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradients_that_are_sparse_and_tensors_without_memory(backend):
+    kernel, x = compile_kernel("silu", backend), torch.linspace(-2, 2, 5, requires_grad=True)
+    torch.gather(kernel(x), 0, torch.tensor([1, 2]), sparse_grad=True).sum().backward()
+    (expected,) = torch.autograd.grad(kernel(x)[1:3].sum(), x)
+    torch.testing.assert_close(x.grad.to_dense(), expected)
+    assert torch.equal(kernel(torch._efficientzerotensor(3)), torch.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "grad", [torch.ones(1), torch.ones(5, dtype=torch.float64), torch.ones(5, device="meta")], ids=str
+)
+def test_a_gradient_of_another_shape_type_or_device_is_refused(grad):
+    kernel = compile_kernel("relu")
+    with pytest.raises(InputError, match=r"a gradient must be of the shape, type and device of x, but got '"):
+        kernel.gradients(torch.ones(5), (), grad)
 
 
 @pytest.mark.parametrize("parameters", [{}, {"epsilon": 0.5}], ids=str)
@@ -109,9 +135,17 @@ def test_sums_over_half_precisions_are_float32_when_differentiated_again(dtype):
 
 
 @pytest.mark.usefixtures("no_kernels_kept")
-def test_a_gpu_that_the_compiler_refuses_is_served_by_plain_operations(monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        BuildError("NVRTC must compile the kernel", "sm_20"),
+        MissingDependencyError("CUDA kernels for sm_20 need NVRTC", remedy="install it"),
+    ],
+    ids=["refused", "missing"],
+)
+def test_a_gpu_that_the_compiler_refuses_is_served_by_plain_operations(monkeypatch, error):
     def refuse(runner, device):
-        raise BuildError("NVRTC must compile the kernel", "sm_20")
+        raise error
 
     monkeypatch.setattr(CudaRunner, "__init__", lambda runner, scalar, exact: None)
     monkeypatch.setattr(CppRunner, "serves", lambda *_: False)
@@ -123,7 +157,7 @@ def test_a_gpu_that_the_compiler_refuses_is_served_by_plain_operations(monkeypat
     assert [kernel.served_by(x) for _ in range(2)] == ["aten", "aten"]
     assert len(warned) == 1
     assert "sm_20" in warned[0]
-    with pytest.raises(BuildError, match="sm_20"):
+    with pytest.raises(type(error), match="sm_20"):
         compile_kernel("silu", "cuda")(x)
 
 

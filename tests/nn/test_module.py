@@ -290,6 +290,14 @@ def test_in_place_passes_the_same_gradients():
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.parametrize("name", ["silu", "crrelu"])
+def test_in_place_is_differentiated_again(name):
+    layer = Module(name, inplace=True).double()
+    x = torch.tensor([-2.5, -0.7, 0.4, 1.3], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda v: layer(v * 2) ** 2, (x,))
+    assert torch.autograd.gradgradcheck(lambda v: layer((v * 2).view(2, 2)[1:]) ** 2, (x,))
+
+
 def test_in_place_is_noticed_by_what_saved_x():
     x = torch.ones(4, requires_grad=True) * 1
     squared = x**2
@@ -317,3 +325,31 @@ def test_in_place_carries_tangents():
 
 def test_in_place_says_so():
     assert "inplace=True" in repr(Module("silu", inplace=True))
+
+
+def test_a_replica_holds_tensors_in_place_of_parameters():
+    layer = Module("xielu")
+    replica, x = layer._replicate_for_data_parallel(), torch.linspace(-2, 2, 5)
+    for name, parameter in layer.named_parameters():
+        # What torch.nn.parallel.replicate does on each device.
+        setattr(replica, name, parameter * 1)
+    torch.testing.assert_close(replica(x), layer(x))
+    replica(x).sum().backward()
+    assert all(parameter.grad is not None for parameter in layer.parameters())
+
+
+def test_a_raw_parameter_may_be_parametrized():
+    layer, x = Module("xielu"), torch.linspace(-2, 2, 5)
+    expected = layer(x)
+    torch.nn.utils.parametrize.register_parametrization(layer, "raw_alpha_p", torch.nn.Identity())
+    assert torch.equal(layer(x), expected)
+
+
+# torch.jit.trace warns that it is deprecated.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
+@pytest.mark.parametrize(("graded", "inplace"), [(False, False), (True, False), (False, True)])
+def test_a_traced_layer_computes_the_same(graded, inplace):
+    layer, x = Module("crrelu", inplace=inplace), torch.linspace(-2, 2, 5)
+    with torch.set_grad_enabled(graded):
+        traced = torch.jit.trace(layer, x.clone())
+        torch.testing.assert_close(traced(x + 1), layer(x + 1))

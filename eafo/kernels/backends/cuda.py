@@ -83,6 +83,7 @@ def source(scalar: Scalar, exact: bool = False, form: Form = "plain") -> str:
         quick=not exact,
         kernels=[(k, types) for k, (_, _, _, types) in zip(kernels, plan, strict=True)],
         sums=len(scalar.learnable),
+        takes_numbers=bool(scalar.parameters) or form == "float8",
         uses=c_family.uses(operations, kernels),
         threads=THREADS[form],
         ahead=AHEAD,

@@ -14,12 +14,15 @@ __all__ = [
     "are_plain",
     "as_tensors",
     "current_stream",
+    "is_capturing",
+    "is_traced",
     "laid_out_as",
     "may_be_kept",
 ]
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
-_BATCHED = torch._C._dispatch_key_parse("Batched")
+_WRAPPERS = tuple(map(torch._C._dispatch_key_parse, ("Batched", "ZeroTensor", "Functionalize")))
+_has_wrapper: dict[int, bool] = {}
 _MOST_CONSTANTS = 256
 
 
@@ -97,7 +100,9 @@ def as_tensors(
 ) -> list[torch.Tensor]:
     """The numbers beside x, on its device, in the type that computes; the processor waits for none of them."""
     return [
-        v.detach().to(x.device, real) if isinstance(v, torch.Tensor) else _KEPT.get(v, real, x.device)
+        v.detach().to(x.device, real).resolve_neg()
+        if isinstance(v, torch.Tensor)
+        else _KEPT.get(v, real, x.device)
         for v in values
     ]
 
@@ -109,22 +114,41 @@ def may_be_kept(device: torch.device) -> bool:
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
         or torch.is_inference_mode_enabled()
-        or (device.type == "cuda" and torch.cuda.is_current_stream_capturing())
+        or is_capturing(device)
     )
+
+
+def is_capturing(device: torch.device) -> bool:
+    """Whether a CUDA graph is being captured on the current stream of a device."""
+    if device.type != "cuda":
+        return False
+    if device.index in (None, torch.cuda.current_device()):
+        return torch.cuda.is_current_stream_capturing()
+    with torch.cuda.device(device):
+        return torch.cuda.is_current_stream_capturing()
 
 
 def are_plain(*values: float | torch.Tensor) -> bool:
     """Whether every tensor among the values has memory of its own that may be read through its pointer."""
-    if torch._C._len_torch_dispatch_stack():
+    if torch._C._len_torch_dispatch_stack() or is_traced():
         return False
-    return all(not isinstance(v, torch.Tensor) or (type(v) in _PLAIN and not _is_wrapped(v)) for v in values)
+    return all(not isinstance(v, torch.Tensor) or (type(v) in _PLAIN and _has_memory(v)) for v in values)
 
 
-def _is_wrapped(x: torch.Tensor) -> bool:
-    """Whether x belongs to a transform of `torch.func`, or to `torch.autograd.grad` with batched gradients."""
-    return bool(
-        torch._C._functorch.is_functorch_wrapped_tensor(x) or torch._C._dispatch_keys(x).has(_BATCHED)
-    )
+def _has_memory(x: torch.Tensor) -> bool:
+    """Whether x is dense or strided, and neither of a transform of `torch.func` nor of batched gradients nor without storage."""
+    if x.layout is not torch.strided or torch._C._functorch.is_functorch_wrapped_tensor(x):
+        return False
+    keys = torch._C._dispatch_keys(x)
+    bits = keys.raw_repr()
+    if bits not in _has_wrapper:
+        _has_wrapper[bits] = any(map(keys.has, _WRAPPERS))
+    return not _has_wrapper[bits]
+
+
+def is_traced() -> bool:
+    """Whether `torch.jit.trace` records operations, of which a kernel of ours is none."""
+    return torch._C._get_tracing_state() is not None
 
 
 def laid_out_as(like: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

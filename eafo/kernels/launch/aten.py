@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from eafo.kernels.backends import aten
-from eafo.kernels.launch import Constants
+from eafo.kernels.launch import Constants, is_traced
 from eafo.kernels.lower import Scalar
 from eafo.kernels.program import Precision
 
@@ -34,7 +34,8 @@ class AtenRunner:
         """f(x; θ), of the shape and type of x."""
         work, run = self._prepare(x, "forward")
         (result,) = run(work, *self._tensors(work, values))
-        if result is x or result.shape != x.shape:
+        # A trace knows no shapes to compare.
+        if result is x or is_traced() or result.shape != x.shape:
             result = result.expand_as(x).clone()
         return result.to(x.dtype)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import struct
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 
+from eafo.errors import BuildError
 from eafo.kernels import nvrtc
 from eafo.kernels.backends import cuda
-from eafo.kernels.launch import are_plain, as_tensors, current_stream, laid_out_as, may_be_kept
+from eafo.kernels.launch import are_plain, current_stream, is_capturing, laid_out_as, may_be_kept
 from eafo.kernels.launch.layout import Layout, are_served, are_single, like
 from eafo.kernels.lower import Scalar
 
@@ -35,11 +37,18 @@ _WAVES = {
     "eafo_forward_planes": 16,
     "eafo_backward_planes": 4,
 }
+#: How a kernel is told the type of a parameter; 0 for a number itself, and one bit more for a value a channel.
+_TYPE = {torch.float32: 1, torch.float64: 2, torch.float16: 3, torch.bfloat16: 4}
+_BY_CHANNEL = 8
 _PACK_BYTES = 16
 #: What a row of a block's threads reads at once of a row of channels.
 _ROW_BYTES = 256
-#: So many counters are kept a stream.
+#: So many counters are kept a stream, and so many a device for the launches that graphs hold.
 _TICKETS = 4096
+_CAPTURED_TICKETS = 1 << 18
+
+_Argument = torch.Tensor | int
+_DOUBLE, _BITS = struct.Struct("<d"), struct.Struct("<q")
 
 
 class CudaRunner:
@@ -83,7 +92,7 @@ class CudaRunner:
         elif n:
             module = self.load(x.device)
             module.launch(
-                "eafo_forward", x, module.blocks("eafo_forward", x), x, y, n, *self._on_device(x, values)
+                "eafo_forward", x, module.blocks("eafo_forward", x), x, y, n, *_parameters(x, values)
             )
         return y
 
@@ -95,8 +104,7 @@ class CudaRunner:
         x, grad = laid_out_as(dx, x), laid_out_as(dx, grad)
         if are_single(values):
             return dx, *self._summed("plain", x, (x, grad, dx), values)
-        totals = self._by_channel("backward", x, (x, grad, dx), values)
-        return dx, *(like(total, values[i]) for total, i in zip(totals, self._learnable, strict=True))
+        return dx, *self._by_channel("backward", x, (x, grad, dx), values)
 
     def gated(
         self, x: torch.Tensor, gate: torch.Tensor, values: tuple[float | torch.Tensor, ...]
@@ -114,7 +122,7 @@ class CudaRunner:
                 gate,
                 y,
                 n,
-                *self._on_device(x, values),
+                *_parameters(x, values),
             )
         return y
 
@@ -138,7 +146,7 @@ class CudaRunner:
         x, n = laid_out_as(y, x), x.numel()
         packed = torch.empty(-(-n // 2), dtype=torch.uint8, device=x.device)
         if n:
-            module, given = self.load(x.device, "code"), self._on_device(x, values)
+            module, given = self.load(x.device, "code"), _parameters(x, values)
             module.launch(
                 "eafo_forward", x, module.blocks("eafo_forward", x), x, y, packed, levels, n, *given
             )
@@ -163,9 +171,8 @@ class CudaRunner:
         if x.stride() != y.stride() or x.is_neg():
             x = torch.empty_like(x).copy_(x)
         if n:
-            module, given = self.load(x.device, "float8"), self._on_device(x, values)
-            (factor,) = as_tensors(x, torch.float32, (scale,))
-            module.launch("eafo_forward", x, module.blocks("eafo_forward", x), x, y, factor, n, *given)
+            module, given = self.load(x.device, "float8"), _parameters(x, (scale, *values))
+            module.launch("eafo_forward", x, module.blocks("eafo_forward", x), x, y, n, *given)
         return y
 
     def load(self, device: torch.device, form: cuda.Form = "plain") -> _Module:
@@ -186,9 +193,6 @@ class CudaRunner:
         wide = x.dtype == torch.float64 or (self._exact and x.dtype == torch.float32)
         return torch.float64 if wide else torch.float32
 
-    def _on_device(self, x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> list[torch.Tensor]:
-        return as_tensors(x, self._real(x), values)
-
     def _summed(
         self,
         form: cuda.Form,
@@ -197,20 +201,25 @@ class CudaRunner:
         values: tuple[float | torch.Tensor, ...],
     ) -> list[torch.Tensor]:
         """Launch a backward pass, and give the gradients of the learnable parameters."""
-        real, learnable, n = self._real(x), len(self._learnable), x.numel()
-        totals = (torch.empty if n else torch.zeros)(learnable, dtype=real, device=x.device)
+        n, learnable = x.numel(), [values[i] for i in self._learnable]
+        make = torch.empty if n else torch.zeros
+        sums = [make((), dtype=v.dtype if _is_told(v) else self._real(x), device=x.device) for v in learnable]
         if n:
             module = self.load(x.device, form)
-            blocks = module.blocks("eafo_backward", x, sums=bool(learnable))
-            # Without a learnable parameter the kernel touches neither.
-            sums: tuple[torch.Tensor | int, ...] = (0, 0)
-            if learnable:
-                slots = torch.empty(blocks * learnable, dtype=torch.float64, device=x.device)
-                sums = slots, module.tickets()
-            module.launch("eafo_backward", x, blocks, *tensors, totals, *sums, n, *self._on_device(x, values))
+            blocks = module.blocks("eafo_backward", x, sums=bool(sums))
+            module.launch(
+                "eafo_backward",
+                x,
+                blocks,
+                *tensors,
+                *(module.scratch(blocks, blocks * len(sums)) if sums else ()),
+                n,
+                *_parameters(x, values),
+                *_with_types(sums),
+            )
         return [
-            total.to(v.dtype) if isinstance(v := values[i], torch.Tensor) else total
-            for total, i in zip(totals.unbind(), self._learnable, strict=True)
+            total.to(v.dtype) if isinstance(v, torch.Tensor) else total
+            for total, v in zip(sums, learnable, strict=True)
         ]
 
     def _by_channel(
@@ -219,20 +228,55 @@ class CudaRunner:
         x: torch.Tensor,
         tensors: tuple[torch.Tensor, ...],
         values: tuple[float | torch.Tensor, ...],
-    ) -> torch.Tensor:
-        """Launch a pass with a value a channel; give the sums of each learnable parameter by channel."""
+    ) -> list[torch.Tensor]:
+        """Launch a pass with a value a channel; backward, give the gradients of the learnable parameters."""
         module, layout = self.load(x.device, "channels"), Layout.of(x, values)
-        rows = layout.rows(values, self._real(x), x.device)
-        learnable = len(self._learnable)
-        totals = torch.empty(learnable, layout.channels, dtype=torch.float64, device=x.device)
+        learnable = [values[i] for i in self._learnable] if direction == "backward" else []
+        # What is one number for all channels is summed once more.
+        sums = [
+            torch.empty(
+                layout.channels,
+                dtype=v.dtype if _is_told(v) and v.numel() > 1 else torch.float64,
+                device=x.device,
+            )
+            for v in learnable
+        ]
         name = f"eafo_{direction}_{'planes' if layout.inner > 1 else 'rows'}"
         grid = _Grid.of(layout, tensors, module.most(name, x.dtype), module.threads)
-        sums: tuple[torch.Tensor | int, ...] = ()
-        if direction == "backward":
-            slots = torch.empty(grid.slots * learnable, dtype=torch.float64, device=x.device)
-            sums = totals, slots, module.tickets(grid.groups)
-        module.launch(name, x, grid.blocks, *tensors, *sums, *grid.arguments, *rows)
-        return totals
+        scratch = module.scratch(grid.blocks, grid.slots * len(sums), grid.groups) if sums else ()
+        module.launch(
+            name,
+            x,
+            grid.blocks,
+            *tensors,
+            *scratch,
+            *grid.arguments,
+            *_parameters(x, values),
+            *_with_types(sums),
+        )
+        return [like(total, v) for total, v in zip(sums, learnable, strict=True)]
+
+
+def _is_told(value: float | torch.Tensor) -> TypeGuard[torch.Tensor]:
+    """Whether a kernel can be told the type of a parameter."""
+    return isinstance(value, torch.Tensor) and value.dtype in _TYPE
+
+
+def _parameters(x: torch.Tensor, values: tuple[float | torch.Tensor, ...]) -> list[_Argument]:
+    """Each parameter as a kernel takes it: a number's bits or a tensor beside x, and its type; nothing waits for them."""
+    found: list[_Argument] = []
+    for value in values:
+        if not isinstance(value, torch.Tensor):
+            found += *_BITS.unpack(_DOUBLE.pack(value)), 0
+            continue
+        there = value.detach().to(x.device, None if _is_told(value) else torch.float64).resolve_neg()
+        by_channel = _BY_CHANNEL if there.numel() > 1 else 0
+        found += there.reshape(-1).contiguous() if by_channel else there, _TYPE[there.dtype] | by_channel
+    return found
+
+
+def _with_types(sums: list[torch.Tensor]) -> list[_Argument]:
+    return [argument for total in sums for argument in (total, _TYPE[total.dtype])]
 
 
 @dataclass(frozen=True)
@@ -299,13 +343,20 @@ class _Module:
 
     @classmethod
     def load(cls, source: str, index: int, form: cuda.Form) -> _Module:
-        core = nvrtc.require()
         major, minor = torch.cuda.get_device_capability(index)
         cubin = nvrtc.compile_cubin(source, f"sm_{major}{minor}")
-        device = core.Device(index)
-        device.set_current()
         processors = torch.cuda.get_device_properties(index).multi_processor_count
-        return cls(core.ObjectCode.from_cubin(cubin), index, processors, cuda.THREADS[form])
+        code = nvrtc.require().ObjectCode.from_cubin(cubin)
+        module = cls(code, index, processors, cuda.THREADS[form])
+        try:
+            # The driver is given the cubin when it is first asked for a kernel.
+            _resident(module, f"eafo_forward{'_rows' if form == 'channels' else ''}_float32")
+        except Exception as error:
+            # cuda-core raises kinds of its own, which move between its versions.
+            raise BuildError(
+                "the driver must load the kernel", f"{error}", "update the driver, or install an older NVRTC"
+            ) from error
+        return module
 
     def blocks(self, name: str, x: torch.Tensor, *, sums: bool = False) -> int:
         """How many blocks: fixed by the size of x and the device, so that sums have a fixed order."""
@@ -317,12 +368,23 @@ class _Module:
         waves = _WAVES[f"{name} with sums" if sums else name]
         return self.processors * waves * _resident(self, f"{name}_{_SUFFIX[dtype]}")
 
-    def tickets(self, count: int = 1) -> torch.Tensor:
+    def scratch(self, blocks: int, slots: int, groups: int = 1) -> tuple[torch.Tensor, _Argument]:
+        """What blocks in so many groups need to add up: slots for their sums, and a counter a group of more than one."""
+        memory = torch.empty(slots, dtype=torch.float64, device=f"cuda:{self.index}")
+        return memory, self.tickets(groups) if blocks > groups else 0
+
+    def tickets(self, count: int) -> torch.Tensor:
         """The counters by which launches know their last blocks; some a stream, for launches on two may overlap."""
-        if count <= _TICKETS and may_be_kept(torch.device("cuda", self.index)):
-            return _tickets(self.index, current_stream(self.index))
-        # A graph zeroes counters of its own at every replay, on whichever stream that is.
-        return torch.zeros(count, dtype=torch.int32, device=f"cuda:{self.index}")
+        device = torch.device("cuda", self.index)
+        if is_capturing(device):
+            pool = _POOLS.get(self.index)
+            found = None if pool is None else pool.take(count)
+        elif count <= _TICKETS and may_be_kept(device):
+            found = _tickets(self.index, current_stream(self.index))
+        else:
+            found = None
+        # Where none is kept they are zeroed for every launch, in a graph at every replay.
+        return torch.zeros(count, dtype=torch.int32, device=device) if found is None else found
 
     def launch(self, name: str, x: torch.Tensor, blocks: int, *arguments: torch.Tensor | int) -> None:
         """Launch the kernel for the type of x on torch's current stream."""
@@ -336,6 +398,8 @@ class _Module:
 
     def _launch(self, name: str, blocks: int, *values: int) -> None:
         _bind(self.index)
+        if torch.cuda.is_current_stream_capturing():
+            _CAPTURED.add(self)
         stream = _stream(self.index, current_stream(self.index))
         nvrtc.require().launch(stream, _config(blocks, self.threads), _kernel(self, name), *values)
 
@@ -381,6 +445,10 @@ def _resident(module: _Module, name: str) -> int:
         return max(1, _kernel(module, name).occupancy.max_active_blocks_per_multiprocessor(module.threads, 0))
 
 
+#: Modules that graphs launch: kept for good, for nothing tells when a graph is gone.
+_CAPTURED = set[_Module]()
+
+
 @functools.lru_cache(maxsize=1024)
 def _kernel(module: _Module, name: str) -> Any:
     return module.code.get_kernel(name)
@@ -388,4 +456,30 @@ def _kernel(module: _Module, name: str) -> Any:
 
 @functools.lru_cache(maxsize=64)
 def _tickets(index: int, stream: int) -> torch.Tensor:
+    """Counters of a stream; before the first, those of the graphs are made, which may be replayed on any."""
+    if index not in _POOLS:
+        pool = _Pool(torch.zeros(_CAPTURED_TICKETS, dtype=torch.int32, device=f"cuda:{index}"))
+        torch.cuda.current_stream(index).synchronize()
+        _POOLS.setdefault(index, pool)
     return torch.zeros(_TICKETS, dtype=torch.int32, device=f"cuda:{index}")
+
+
+class _Pool:
+    """Counters of a device for the launches that graphs hold: each its own for good, for graphs may overlap.
+
+    A launch leaves them at 0, and a graph never overlaps itself; so no replay has to zero them.
+    """
+
+    def __init__(self, counters: torch.Tensor) -> None:
+        self._counters, self._taken, self._lock = counters, 0, threading.Lock()
+
+    def take(self, count: int) -> torch.Tensor | None:
+        """Give so many that no other launch has; None where they are used up."""
+        with self._lock:
+            if self._taken + count > len(self._counters):
+                return None
+            self._taken += count
+            return self._counters[self._taken - count : self._taken]
+
+
+_POOLS: dict[int, _Pool] = {}

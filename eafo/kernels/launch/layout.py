@@ -32,6 +32,7 @@ class Layout:
         return [
             torch.as_tensor(v, dtype=dtype, device=device)
             .detach()
+            .resolve_neg()
             .reshape(-1)
             .expand(self.channels)
             .contiguous()
