@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import halves
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,7 @@ from eafo.errors import BuildError, InputError, MissingDependencyError
 from eafo.kernels import compile_kernel, emit, nvrtc
 from eafo.kernels.launch import cuda as launching
 from eafo.kernels.launch.cuda import CudaRunner
+from eafo.nn import Module
 
 needs_nvrtc = pytest.mark.skipif(not nvrtc.available(), reason="eafo[cuda] is not installed")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -370,15 +372,160 @@ def test_on_a_gpu_the_gated_and_the_bias_form_and_a_value_a_channel(name, dtype,
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", names())
 def test_on_a_gpu_half_precisions_are_within_a_unit_at_every_input(name, dtype):
-    act = get(name)
-    x = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype).cuda()
-    x = x[x.isfinite()]
-    found, exact = compile_kernel(act, "cuda")(x), compile_kernel(act, "aten")(x.double()).to(dtype)
-    both = found.isfinite() & exact.isfinite() & (exact.double().abs() >= 2.0**-126)
-    place = [
-        torch.where(b < 0, -(b & 0x7FFF), b) for b in (v.view(torch.int16).int() for v in (found, exact))
-    ]
-    assert (place[0] - place[1]).abs()[both].max() <= 1
+    x = halves.every(dtype).cuda().requires_grad_()
+    wide = x.detach().double().requires_grad_()
+    results = [compile_kernel(name, "cuda")(x), compile_kernel(name, "aten")(wide)]
+    halves.assert_within_a_unit(x.detach(), *(y.detach() for y in results))
+    slopes = [torch.autograd.grad(y.sum(), v)[0] for y, v in zip(results, (x, wide), strict=True)]
+    halves.assert_within_a_unit(x.detach(), *slopes)
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_nvrtc
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["identity", "gelu", "crrelu"])
+def test_on_a_gpu_eight_bits(name, dtype):
+    x = torch.randn(100_003, device="cuda", generator=torch.Generator("cuda").manual_seed(0)).to(dtype) * 100
+    x[:50_000] /= 2000
+    found = compile_kernel(name, "cuda").float8(x, 1.5)
+    right = (compile_kernel(name, "aten")(x.double()) * 1.5).clamp(-448, 448)
+    # Half a step of the type, and what the kernel itself errs by.
+    step = torch.exp2(torch.floor(torch.log2(right.abs().clamp(min=2.0**-6))) - 3)
+    assert ((found.double() - right).abs() <= step * (0.5 + 2**-8)).all()
+    if name == "identity":
+        assert torch.equal(found.view(torch.uint8), right.to(torch.float8_e4m3fn).view(torch.uint8))
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_nvrtc
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("shape", [(5, 96, 7, 7), (3, 8, 5, 1), (1, 3, 300, 150), (2, 5000, 3, 3)], ids=str)
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_on_a_gpu_a_value_a_channel_of_images(order, shape, dtype):
+    generator = torch.Generator("cuda").manual_seed(0)
+    x, weight = (
+        torch.randn(shape, device="cuda", generator=generator).to(dtype).to(memory_format=order)
+        for _ in range(2)
+    )
+    # One is learned by channel, one for all, and one is a number.
+    channels = torch.linspace(0.5, 1, shape[1], device="cuda").view(-1, 1, 1).to(dtype)
+    results = []
+    for backend in ("cuda", "aten"):
+        kernel = compile_kernel("xielu", backend)
+        given = [x.clone(), channels.clone(), torch.tensor(0.7, device="cuda")]
+        leaves = [t.requires_grad_() for t in given]
+        y = kernel(leaves[0], alpha_p=leaves[1], alpha_n=leaves[2])
+        results.append((y, *torch.autograd.grad(y, leaves, weight)))
+    close = {torch.float16: 4e-3, torch.bfloat16: 4e-2, torch.float64: 1e-9}.get(dtype, 2e-4)
+    for found, expected in zip(*results, strict=True):
+        scale = max(1.0, expected.double().abs().max().item())
+        torch.testing.assert_close(found, expected, rtol=close, atol=close * scale)
+
+
+def _graphed(step, x):
+    """A captured step, as torch advises: after a warm-up on a stream of its own."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(2):
+            step(x)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = step(x)
+    return graph, captured
+
+
+def _differentiated(call, *leaves):
+    def step(x):
+        y = call(x)
+        return (y, *torch.autograd.grad(y.float().sum(), [x, *leaves]))
+
+    return step
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_nvrtc
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("form", ["own type", "channels", "bias", "gate", "code", "float8"])
+def test_on_a_gpu_a_graph_captures_every_form(form, dtype):
+    crrelu, shape = compile_kernel("crrelu", "cuda"), (1001, 96)
+    x, beside = (torch.randn(shape, device="cuda", dtype=dtype, requires_grad=True) for _ in range(2))
+    epsilon = torch.tensor(0.2, device="cuda", dtype=dtype, requires_grad=True)
+    alpha = torch.full((96,), 0.7, device="cuda", dtype=dtype, requires_grad=True)
+    bias = torch.randn(96, device="cuda", dtype=dtype, requires_grad=True)
+    xielu, gelu = compile_kernel("xielu", "cuda"), compile_kernel("gelu", "cuda", save="code")
+    step = {
+        "own type": _differentiated(lambda x: crrelu(x, epsilon=epsilon), epsilon),
+        "channels": _differentiated(lambda x: xielu(x, alpha_p=alpha), alpha),
+        "bias": _differentiated(lambda x: crrelu.biased(x, bias), bias),
+        "gate": _differentiated(lambda x: crrelu.gated(x, beside, epsilon=epsilon), beside, epsilon),
+        "code": _differentiated(gelu),
+        "float8": lambda x: (crrelu.float8(x.detach(), epsilon.detach(), epsilon=epsilon.detach()).float(),),
+    }[form]
+    graph, captured = _graphed(step, x)
+    for seed in range(3):
+        with torch.no_grad():
+            x.normal_(generator=torch.Generator("cuda").manual_seed(seed))
+        graph.replay()
+        assert all(torch.equal(a, b) for a, b in zip(captured, step(x), strict=True))
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_nvrtc
+def test_on_a_gpu_graphs_may_overlap():
+    kernel = compile_kernel("crrelu", "cuda")
+    inputs = [torch.randn(2**20, device="cuda", requires_grad=True) for _ in range(2)]
+    epsilon = torch.tensor(0.2, device="cuda", requires_grad=True)
+    step = _differentiated(lambda x: kernel(x, epsilon=epsilon), epsilon)
+    graphs, streams = [_graphed(step, x) for x in inputs], [torch.cuda.Stream() for _ in inputs]
+    expected = [step(x) for x in inputs]
+    torch.cuda.synchronize()
+    for _ in range(50):
+        for (graph, _), stream in zip(graphs, streams, strict=True):
+            with torch.cuda.stream(stream):
+                graph.replay()
+    torch.cuda.synchronize()
+    for (_, captured), right in zip(graphs, expected, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(captured, right, strict=True))
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_nvrtc
+def test_on_a_gpu_a_graphed_module_learns_the_same():
+    results = []
+    for graphed in (False, True):
+        torch.manual_seed(0)
+        layers = torch.nn.Sequential(torch.nn.Linear(64, 64), Module("crrelu"), torch.nn.Linear(64, 1)).cuda()
+        x = torch.randn(512, 64, device="cuda")
+        call = torch.cuda.make_graphed_callables(layers, (x,)) if graphed else layers
+        optimizer = torch.optim.SGD(layers.parameters(), lr=0.1)
+        for _ in range(5):
+            optimizer.zero_grad(set_to_none=True)
+            call(x).square().mean().backward()
+            optimizer.step()
+        results.append([p.detach().clone() for p in layers.parameters()])
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs_nvrtc
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one GPU")
+def test_on_a_second_gpu_the_first_stays_current():
+    x = torch.randn(1001, device="cuda:1", requires_grad=True)
+    epsilon = torch.tensor(0.2, device="cuda:1", requires_grad=True)
+    y = compile_kernel("crrelu", "cuda")(x, epsilon=epsilon)
+    y.sum().backward()
+    assert torch.cuda.current_device() == 0
+    torch.testing.assert_close(y, _crrelu(x, epsilon))
+    assert epsilon.grad.device == x.grad.device == y.device
 
 
 @pytest.mark.gpu

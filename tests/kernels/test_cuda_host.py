@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import halves
 import pytest
 import torch
 from cuda_host import HostRunner, on_host
@@ -75,34 +76,11 @@ def test_values_and_gradients_with_heads_and_tails(both, dtype):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_half_precisions_are_within_a_unit_at_every_input(both, dtype):
     runner, exact, values = both
-    x = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
-    x = x[x.isfinite()]
-    ones = torch.ones_like(x)
-    values = tuple(float(torch.tensor(v)) for v in values)
-    pairs = (
-        (runner.forward(x, values), exact.forward(x.double(), values)),
-        (runner.backward(x, values, ones)[0], exact.backward(x.double(), values, ones.double())[0]),
-    )
-    for found, right in pairs:
-        rounded = right.to(dtype)
-        finite = found.isfinite() & rounded.isfinite()
-        normal = finite & (right.abs() >= 2.0**-126)
-        # A root of f' is where two terms cancel, each of about a half: approximations are within 2^-14 of them.
-        near_root = (
-            (x.abs() > 0.25)
-            & (x.abs() < 4)
-            & (right.abs() < 2**-3)
-            & ((found.double() - right).abs() < 2**-14)
-        )
-        assert (_place(found) - _place(rounded)).abs()[normal & ~near_root].max() <= 1
-        assert (found.double() - right)[finite & ~normal].abs().sum() <= 2.0**-110
-        assert (finite == rounded.isfinite())[x.double().abs() < 1e12].all()
-
-
-def _place(x):
-    """The number of a 16-bit value in the order of all; both zeros are 0."""
-    bits = x.view(torch.int16).int()
-    return torch.where(bits < 0, -(bits & 0x7FFF), bits)
+    x = halves.every(dtype)
+    ones, values = torch.ones_like(x), tuple(float(torch.tensor(v)) for v in values)
+    halves.assert_within_a_unit(x, runner.forward(x, values), exact.forward(x.double(), values))
+    slope = exact.backward(x.double(), values, ones.double())[0]
+    halves.assert_within_a_unit(x, runner.backward(x, values, ones)[0], slope)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
