@@ -68,5 +68,6 @@ class HostRunner(launching.CudaRunner):
         """Compile for the host."""
         if (0, form) not in self._modules:
             library = build.load_cpp(on_host(cuda.source(self._scalar, self._exact, form)))
-            self._modules[0, form] = HostModule(library, 0, self.processors, cuda.THREADS[form])
+            threads, light = cuda.THREADS[form], self._light(form)
+            self._modules[0, form] = HostModule(library, 0, self.processors, threads, light)
         return self._modules[0, form]

@@ -20,9 +20,9 @@ needs_disassembler = pytest.mark.skipif(sass.disassembler() is None, reason="no 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")
 #: Bytes of an element, and how many instructions and special functions it may take forward and backward.
 BUDGETS = {
-    "bfloat16": (2, {"forward": (31, 3.9), "backward": (47, 5.8)}),
-    "float16": (2, {"forward": (31, 3.9), "backward": (47, 5.8)}),
-    "float32": (4, {"forward": (62, 7.8), "backward": (94, 11.6)}),
+    "bfloat16": (2, {"forward": (cuda.BUDGET[2], 3.9), "backward": (47, 5.8)}),
+    "float16": (2, {"forward": (cuda.BUDGET[2], 3.9), "backward": (47, 5.8)}),
+    "float32": (4, {"forward": (cuda.BUDGET[4], 7.8), "backward": (94, 11.6)}),
 }
 #: Sines of large arguments take a long way, in the same loop.
 LONG = {"sin", "sinerelu"}
@@ -60,7 +60,11 @@ def test_wide_accesses_no_local_memory_and_few_instructions(name, tmp_path):
             assert loop.count("LDG.E.128") * 16 == elements * size * tensors
             assert loop.count("STG.E.128") * 16 == elements * size >= 32
             if name in LONG:
+                assert not cuda.is_light(Scalar.of(get(name)), size)
                 continue
+            if direction == "forward":
+                share = len(loop.instructions) / elements / most
+                assert share < 0.72 if cuda.is_light(Scalar.of(get(name)), size) else share > 0.4
             assert not function.uses("LDL", "STL")
             assert loop.count("MUFU") <= most_special * elements
             if (name, kind, direction) not in SLOW:

@@ -15,7 +15,18 @@ from eafo.kernels.backends import c_family
 from eafo.kernels.lower import Scalar
 from eafo.kernels.program import Mode, Operation, Precision
 
-__all__ = ["ABOUT", "AHEAD", "COMMENT", "PRECISIONS", "SUFFIX", "THREADS", "Form", "source"]
+__all__ = [
+    "ABOUT",
+    "AHEAD",
+    "BUDGET",
+    "COMMENT",
+    "PRECISIONS",
+    "SUFFIX",
+    "THREADS",
+    "Form",
+    "is_light",
+    "source",
+]
 
 SUFFIX = "cu"
 COMMENT = "//"
@@ -31,6 +42,35 @@ Form = Literal["plain", "gated", "channels", "code", "float8"]
 THREADS: dict[Form, int] = {"plain": 128, "gated": 128, "code": 128, "float8": 128, "channels": 256}
 #: Packs of sixteen bytes a thread has on their way at once.
 AHEAD = 2
+
+#: About how many instructions an operation takes in half precisions and in float32. Those that are not here take many more.
+_INSTRUCTIONS = {
+    **dict.fromkeys((Operation.INPUT, Operation.CONST), (0, 0)),
+    **dict.fromkeys(
+        (
+            Operation.ADD, Operation.SUB, Operation.MUL, Operation.FMA, Operation.PRODUCT_ERROR, Operation.SUM_ERROR,
+            Operation.NEG, Operation.ABS, Operation.SIGN, Operation.MAX, Operation.MIN, Operation.LESS,
+            Operation.LESS_EQUAL, Operation.EQUAL, Operation.AND, Operation.OR, Operation.NOT, Operation.SELECT,
+        ),
+        (1, 1),
+    ),
+    Operation.DIV: (4, 15),
+    Operation.EXP: (5, 20),
+    Operation.EXP_HEAD: (1, 16),
+    Operation.EXP_TAIL: (1, 8),
+    Operation.GATE: (6, 12),
+    Operation.COGATE: (3, 12),
+    Operation.SIGMOID: (8, 37),
+    Operation.SOFTPLUS: (15, 39),
+    Operation.EXPM1: (19, 22),
+    Operation.TANH: (24, 27),
+    Operation.ERF: (21, 23),
+    Operation.ATAN: (19, 20),
+    Operation.SIN_NEAR: (5, 5),
+}  # fmt: skip
+_MANY = (100, 100)
+#: So many instructions an element an H200 has the time for while its memory moves what forward reads and writes.
+BUDGET = {2: 31, 4: 62}
 
 _Types = tuple[tuple[str, str], ...]
 _SINGLE = (("float32", "float"),)
@@ -60,6 +100,19 @@ def _plan(exact: bool) -> list[tuple[Precision, Mode, c_family.Dialect, _Types]]
     if exact:
         return [(*careful, _HALVES), (*double, _SINGLE + _DOUBLE)]
     return [(*careful, _SINGLE), (Precision.FLOAT32, Mode.FUSED, _QUICK, _HALVES), (*double, _DOUBLE)]
+
+
+def is_light(scalar: Scalar, size: int) -> bool:
+    """Whether the instructions of f for elements of so many bytes leave the processor waiting for memory.
+
+    Args:
+        scalar: the function, in the precision ``fast``.
+        size: 2 for half precisions, 4 for float32; larger ones are not known.
+    """
+    if size not in BUDGET:
+        return False
+    steps = scalar.forward(Precision.FLOAT32).instructions
+    return sum(_INSTRUCTIONS.get(s.operation, _MANY)[size // 4] for s in steps) <= 0.6 * BUDGET[size]
 
 
 def source(scalar: Scalar, exact: bool = False, form: Form = "plain") -> str:

@@ -27,7 +27,7 @@ _SUFFIX = {
     torch.bfloat16: "bfloat16",
 }
 #: So many blocks are launched for each that is resident at once, as was fastest on an H200: the last of several end closer
-#: together, but each adds to what sums must be added up from.
+#: together, but each adds to what sums must be added up from. Forward, where there is little to compute, a thread takes one turn.
 _WAVES = {
     "eafo_forward": 4,
     "eafo_backward": 4,
@@ -41,6 +41,7 @@ _WAVES = {
 _TYPE = {torch.float32: 1, torch.float64: 2, torch.float16: 3, torch.bfloat16: 4}
 _BY_CHANNEL = 8
 _PACK_BYTES = 16
+_MOST_BLOCKS = 2**31 - 1
 #: What a row of a block's threads reads at once of a row of channels.
 _ROW_BYTES = 256
 #: So many counters are kept a stream, and so many a device for the launches that graphs hold.
@@ -183,10 +184,15 @@ class CudaRunner:
         """
         index = torch.cuda.current_device() if device.index is None else device.index
         if (index, form) not in self._modules:
-            self._modules[index, form] = _Module.load(
-                cuda.source(self._scalar, self._exact, form), index, form
-            )
+            source = cuda.source(self._scalar, self._exact, form)
+            self._modules[index, form] = _Module.load(source, index, form, self._light(form))
         return self._modules[index, form]
+
+    def _light(self, form: cuda.Form) -> frozenset[torch.dtype]:
+        """The types in which forward computes little."""
+        if form != "plain" or self._exact:
+            return frozenset()
+        return frozenset(t for t in _SUFFIX if cuda.is_light(self._scalar, t.itemsize))
 
     def _real(self, x: torch.Tensor) -> torch.dtype:
         """The type that computes."""
@@ -340,14 +346,17 @@ class _Module:
     index: int
     processors: int
     threads: int
+    light: frozenset[torch.dtype] = frozenset()
 
     @classmethod
-    def load(cls, source: str, index: int, form: cuda.Form) -> _Module:
+    def load(
+        cls, source: str, index: int, form: cuda.Form, light: frozenset[torch.dtype] = frozenset()
+    ) -> _Module:
         major, minor = torch.cuda.get_device_capability(index)
         cubin = nvrtc.compile_cubin(source, f"sm_{major}{minor}")
         processors = torch.cuda.get_device_properties(index).multi_processor_count
         code = nvrtc.require().ObjectCode.from_cubin(cubin)
-        module = cls(code, index, processors, cuda.THREADS[form])
+        module = cls(code, index, processors, cuda.THREADS[form], light)
         try:
             # The driver is given the cubin when it is first asked for a kernel.
             _resident(module, f"eafo_forward{'_rows' if form == 'channels' else ''}_float32")
@@ -361,7 +370,10 @@ class _Module:
     def blocks(self, name: str, x: torch.Tensor, *, sums: bool = False) -> int:
         """How many blocks: fixed by the size of x and the device, so that sums have a fixed order."""
         elements = self.threads * cuda.AHEAD * (_PACK_BYTES // x.element_size())
-        return max(1, min(-(-x.numel() // elements), self.most(name, x.dtype, sums=sums)))
+        turns = max(1, -(-x.numel() // elements))
+        if name == "eafo_forward" and x.dtype in self.light:
+            return min(turns, _MOST_BLOCKS)
+        return min(turns, self.most(name, x.dtype, sums=sums))
 
     def most(self, name: str, dtype: torch.dtype, *, sums: bool = False) -> int:
         """How many blocks of a kernel are launched at most."""
