@@ -523,15 +523,15 @@ __device__ __forceinline__ double block_sum(double v) {
     return total;
 }
 
-// What others wrote, from one place to another, in its order; eight loads are on their way at once.
+// What others wrote, from one place to another, in its order; sixteen loads are on their way at once.
 __device__ __forceinline__ double ordered_sum(const volatile double* from, index_t first, index_t step, index_t end) {
     double sum = 0.0;
-    for (index_t i = first; i < end; i += 8 * step) {
-        double v[8];
+    for (index_t i = first; i < end; i += 16 * step) {
+        double v[16];
 #pragma unroll
-        for (int k = 0; k < 8; ++k) v[k] = i + k * step < end ? from[i + k * step] : 0.0;
+        for (int k = 0; k < 16; ++k) v[k] = i + k * step < end ? from[i + k * step] : 0.0;
 #pragma unroll
-        for (int k = 0; k < 8; ++k) sum += v[k];
+        for (int k = 0; k < 16; ++k) sum += v[k];
     }
     return sum;
 }
