@@ -21,8 +21,15 @@ __all__ = [
 ]
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
-_WRAPPERS = tuple(map(torch._C._dispatch_key_parse, ("Batched", "ZeroTensor", "Functionalize")))
-_has_wrapper: dict[int, bool] = {}
+_keys_of = torch._C._dispatch_keys
+_WRAPPERS = tuple(
+    map(
+        torch._C._dispatch_key_parse,
+        ("Batched", "FuncTorchBatched", "FuncTorchGradWrapper", "ZeroTensor", "Functionalize"),
+    )
+)
+#: What is known of tensors by their dispatch keys, which tell their layout too.
+_MEMORY: dict[int, bool] = {}
 _MOST_CONSTANTS = 256
 
 
@@ -132,18 +139,19 @@ def are_plain(*values: float | torch.Tensor) -> bool:
     """Whether every tensor among the values has memory of its own that may be read through its pointer."""
     if torch._C._len_torch_dispatch_stack() or is_traced():
         return False
-    return all(not isinstance(v, torch.Tensor) or (type(v) in _PLAIN and _has_memory(v)) for v in values)
+    for v in values:
+        if isinstance(v, torch.Tensor) and not (type(v) in _PLAIN and _has_memory(v)):
+            return False
+    return True
 
 
 def _has_memory(x: torch.Tensor) -> bool:
-    """Whether x is dense or strided, and neither of a transform of `torch.func` nor of batched gradients nor without storage."""
-    if x.layout is not torch.strided or torch._C._functorch.is_functorch_wrapped_tensor(x):
-        return False
-    keys = torch._C._dispatch_keys(x)
+    """Whether x is strided, and neither of a transform of `torch.func` nor of batched gradients nor without storage."""
+    keys = _keys_of(x)
     bits = keys.raw_repr()
-    if bits not in _has_wrapper:
-        _has_wrapper[bits] = any(map(keys.has, _WRAPPERS))
-    return not _has_wrapper[bits]
+    if bits not in _MEMORY:
+        _MEMORY[bits] = x.layout is torch.strided and not any(map(keys.has, _WRAPPERS))
+    return _MEMORY[bits]
 
 
 def is_traced() -> bool:

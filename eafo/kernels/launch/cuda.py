@@ -401,7 +401,7 @@ class _Module:
     def launch(self, name: str, x: torch.Tensor, blocks: int, *arguments: torch.Tensor | int) -> None:
         """Launch the kernel for the type of x on torch's current stream."""
         name = f"{name}_{_SUFFIX[x.dtype]}"
-        values = (a.data_ptr() if isinstance(a, torch.Tensor) else a for a in arguments)
+        values = [a if isinstance(a, int) else a.data_ptr() for a in arguments]
         if torch.cuda.current_device() == self.index:
             self._launch(name, blocks, *values)
         else:
