@@ -14,10 +14,12 @@ is the standard deviation, or half the width of the central 68.27 % where there 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import scipy.special
 
 from eafo import catalog, laws
 from eafo.catalog import ActivationLike
@@ -35,7 +37,12 @@ __all__ = ["RESOLUTIONS", "Entropy", "Measure", "at_resolution", "conditional", 
 #: The step of a number format at 1: of the output's scale, the step at which it stores the output.
 RESOLUTIONS = {"fp16": 2.0**-10, "bf16": 2.0**-7, "fp8": 2.0**-3}
 
-_MOST_BINS = 2**13
+_MOST_BINS, _MOST_RUNS = 2**13, 2**17
+#: Runs of bins on each side of a mark, growing with their distance.
+_RUNS = 300
+#: A run of bins is halved where the entropy changes by more; what is left is sure but for this part.
+_TOLD, _UNSURE = 1e-9, 1e-2
+_QUARTERS = np.array([[0.25], [0.5], [0.75]])
 _ONE_SIGMA = 0.8413447460685429
 _EDGE = 1e-13
 _NINE_DIGITS = 1e-8
@@ -157,14 +164,14 @@ def scale_of(output: Output, *, atoms: bool = True) -> float:
 
 def _quantised(output: Output, resolution: float | str) -> Entropy:
     scale = scale_of(output)
-    if not (math.isfinite(scale) and scale > 0):
-        raise QuadratureError("an entropy at a resolution needs an output with a scale", scale)
+    if isinstance(resolution, str) and not (math.isfinite(scale) and scale > 0):
+        raise QuadratureError("a resolution by its name needs an output with a scale", scale)
     delta = _step(resolution, scale)
     value = at_resolution(output, delta)
     return Entropy(
         value=value.value,
         kind="at a resolution",
-        scale_free=value.value - math.log(scale),
+        scale_free=value.value - math.log(scale) if scale else math.nan,
         scale=scale,
         atoms=output.atoms,
         conditional=conditional(output),
@@ -191,8 +198,8 @@ def _step(resolution: float | str, scale: float) -> float:
 def at_resolution(output: Output, delta: float, offset: float = 0.0) -> Mean:
     """H_δ of the output rounded to offset + a multiple of δ.
 
-    Where more than some thousand bins would be needed, those away from the median, from the atoms and from the ends of sheets
-    are taken together: the density is constant over such a bin, which grows with its distance.
+    Where more than some thousand bins would be needed, many are taken together, over which the density is taken as constant. They are
+    halved until quarters tell little, and what is left is known from its fall with the square of a run.
     """
     z, weight = output.values
     total = np.cumsum(weight)
@@ -201,23 +208,85 @@ def at_resolution(output: Output, delta: float, offset: float = 0.0) -> Mean:
     with np.errstate(over="ignore"):
         low, middle, high = np.clip((ends - offset) / delta, -1e15, 1e15)
         marks = (np.array([*output.special, *(a.value for a in output.atoms)]) - offset) / delta
+        points = np.clip((z - offset) / delta, low, high)
     marks = np.array([middle, *marks[(marks >= low - 1) & (marks <= high + 1)]])
-    edges = offset + delta * (_bins(low, high, marks) - 0.5)
-    probability = np.clip(np.diff(output.cdf(edges)), 0.0, 1.0)
     # P(f(X) ≤ edge) counts an atom on an edge below it: rounding half down.
-    some = probability > 0
-    value = -np.sum(probability[some] * np.log(probability[some] / np.diff(edges)[some]))
-    return Mean(float(value), 1e-12)
+    runs = _Runs.of(_bins(low, high, marks, points), lambda bins: output.cdf(offset + delta * (bins - 0.5)))
+    while (told := runs.gain > _TOLD).any() and runs.first.size < _MOST_RUNS:
+        runs = runs.halved(told)
+    # Of runs of linear density, w bins have w² − 1 parts, and quarters a sixteenth of it.
+    left = float(np.sum(runs.gain * np.where(runs.width < 4, 1.0, 16 / 15 * (1 - runs.width**-2.0))))
+    value = -float(np.sum(scipy.special.xlogy(runs.probability, runs.probability / runs.width)))
+    return Mean(value + math.log(delta) - left, 1e-12 + _UNSURE * left)
 
 
-def _bins(low: float, high: float, marks: FloatArray) -> FloatArray:
-    """The first of each run of bins from `low` to `high`: single ones where they are few or near a mark, longer ones far from it."""
+@dataclass(frozen=True)
+class _Runs:
+    """Runs of bins of an output, the first bin of each and that after the last.
+
+    Args:
+        first: the bins.
+        below: the probability of what lies below each.
+        gain: what the entropy falls by when a run is cut into quarters; halves may be alike beside a peak.
+        cdf: the probability of what lies below bins.
+    """
+
+    first: FloatArray
+    below: FloatArray
+    gain: FloatArray
+    cdf: Callable[[FloatArray], FloatArray]
+
+    @classmethod
+    def of(cls, first: FloatArray, cdf: Callable[[FloatArray], FloatArray]) -> _Runs:
+        """With the gain of every run."""
+        unknown = cls(first, cdf(first), np.zeros(first.size - 1), cdf)
+        return unknown._measured(np.ones(first.size - 1, bool))
+
+    @property
+    def width(self) -> FloatArray:
+        """The number of bins of each run."""
+        return np.diff(self.first)
+
+    @property
+    def probability(self) -> FloatArray:
+        """Of each run."""
+        return np.clip(np.diff(self.below), 0.0, 1.0)
+
+    def _measured(self, asked: npt.NDArray[np.bool_]) -> _Runs:
+        """With the gains of some of the runs."""
+        some = asked & (self.width > 1) & (self.probability > 0)
+        first, width, p = self.first[:-1][some], self.width[some], self.probability[some]
+        inner = first + np.floor(_QUARTERS * width)
+        below = np.reshape(self.cdf(inner.ravel()), inner.shape)
+        edges = np.vstack([first, inner, first + width])
+        q = np.clip(np.diff(np.vstack([self.below[:-1][some], below, self.below[1:][some]]), axis=0), 0.0, p)
+        cut = scipy.special.xlogy(q, q / np.maximum(np.diff(edges, axis=0), 1.0)).sum(axis=0)
+        gain = np.where(asked, 0.0, self.gain)
+        gain[some] = np.maximum(cut - scipy.special.xlogy(p, p / width), 0.0)
+        return replace(self, gain=gain)
+
+    def halved(self, told: npt.NDArray[np.bool_]) -> _Runs:
+        """With some of the runs cut into two."""
+        places = np.nonzero(told)[0] + 1
+        middle = (self.first[:-1] + np.floor(0.5 * self.width))[told]
+        cut = _Runs(
+            np.insert(self.first, places, middle),
+            np.insert(self.below, places, self.cdf(middle)),
+            np.insert(self.gain, places, 0.0),
+            self.cdf,
+        )
+        fresh = np.insert(told, places, True)
+        return cut._measured(fresh)
+
+
+def _bins(low: float, high: float, marks: FloatArray, points: FloatArray) -> FloatArray:
+    """The first of each run of bins from `low` to `high`: single ones where they are few or near a mark, longer ones elsewhere."""
     first, last = math.floor(low), math.ceil(high) + 1
     if last - first <= _MOST_BINS:
         return np.arange(first, last + 1, dtype=np.float64)
     single = np.arange(_MOST_BINS // (2 * marks.size))
-    away = np.concatenate([single, np.rint(np.geomspace(single.size, 1e16, 3000))])
-    found = np.concatenate([np.rint(m) + side * away for m in marks for side in (-1, 1)])
+    away = np.concatenate([single, np.rint(np.geomspace(single.size, 1e16, _RUNS))])
+    found = np.concatenate([np.rint(points), *(np.rint(m) + side * away for m in marks for side in (-1, 1))])
     return np.union1d(np.clip(found, first, last), [first, last])
 
 

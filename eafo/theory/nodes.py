@@ -18,7 +18,7 @@ import numpy.typing as npt
 from eafo.laws import Numbers
 from eafo.theory.quadrature import QuadratureError
 
-__all__ = ["Mean", "Nodes", "between"]
+__all__ = ["Mean", "Nodes", "between", "inmost"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -26,9 +26,14 @@ _PANELS = (np.log(2.0), 1.3, 2.2, 3.5, 5.5, 9.0, 15.0, 26.0, 50.0, 120.0, 300.0)
 _PANEL_ENDS = np.array(_PANELS)
 #: Under a heavy tail a panel is cut here too, so that what happens at the scale of 1 is seen.
 _NEAR = np.linspace(-9.0, 9.0, 13)
-#: A convergent integral has nothing left so far out: e^{−120} of the probability.
-_FAR = _PANELS[-2]
-_HUGE = 1e6
+#: Of the way to the last node: where the size of an integrand is read, and how fast it falls from there to the end.
+_NEARER, _LAST = (0.5, 0.6), 0.9
+#: e-folds a unit of −log of the probability: below the first an integrand does not fall, between the two it cannot be told.
+_LEVEL, _FALLING = 1e-3, 2e-2
+#: A tail of less than this part of an integral is none, and one of more than the other is not known well enough.
+_NOTHING, _MOST_LEFT = 1e-9, 1e-2
+#: A term of this size at a pole is of an integral that diverges there, if half of the nodes tell another value.
+_HUGE, _UNLIKE = 1e6, 0.1
 _STEP, _REACH = 1 / 8, 3.25
 _ANGLES = np.arange(-_REACH, _REACH + _STEP / 2, _STEP)
 #: tanh-sinh: the share of a panel at each node, from its nearer end so that none is lost to rounding, and the weight.
@@ -56,13 +61,13 @@ class Nodes:
         x: the points.
         weight: Σ weight·g(x) approximates ∫ g p dx over the interval.
         coarse: the weights of the rule with half of the points.
-        far: whether a point lies beyond e^{−120} of the probability.
+        depth: −log of the probability beyond each point, negative below the median; 0 where the interval ends before the law does.
     """
 
     x: FloatArray
     weight: FloatArray
     coarse: FloatArray
-    far: npt.NDArray[np.bool_]
+    depth: FloatArray
 
     def mean(self, values: FloatArray) -> Mean:
         """∫ g p dx from the values of g at the points; ±inf where it diverges to it.
@@ -76,17 +81,50 @@ class Nodes:
             raise QuadratureError("the integrand must be a number", f"NaN at x = {at:.6g}")
         with np.errstate(over="ignore", invalid="ignore"):
             terms, coarse = self.weight[used] * values[used], self.coarse[used] * values[used]
-        with np.errstate(over="ignore", invalid="ignore"):
             total, rough = float(np.sum(terms)), float(np.sum(coarse))
-            # A law whose tail leaves the range of doubles has its far tail at the last of them.
-            far = terms[self.far[used] | (np.abs(terms) > _HUGE)]
-            tail = float(np.sum(np.abs(far)))
-            rising, falling = float(np.sum(far[far > 0])), float(-np.sum(far[far < 0]))
-        if not np.isfinite(total) or tail > 1e-9 * max(1.0, abs(total)):
-            if not far.size or min(rising, falling) > 1e-9 * max(rising, falling):
-                raise QuadratureError("an integral must converge", f"{tail:.3g} of it in the far tail")
-            return Mean(math.copysign(math.inf, rising - falling), math.inf)
-        return Mean(total, abs(total - rough))
+            odd = abs(total - rough) > _UNLIKE * abs(total)
+            endless = terms[np.abs(terms) > _HUGE] if odd or not math.isfinite(total) else terms[:0]
+            left = 0.0
+            for side in (-1, 1):
+                depth = side * self.depth[used]
+                beyond, rate = _tail(depth, values[used])
+                if beyond <= _NOTHING * max(1.0, abs(total)):
+                    continue
+                left += beyond if rate > _FALLING else math.inf
+                if rate < _LEVEL:
+                    endless = np.concatenate([endless, terms[depth >= _LAST * depth.max()]])
+        if endless.size:
+            return Mean(_endless(endless), math.inf)
+        if left > _MOST_LEFT * abs(total):
+            raise QuadratureError("an integral must converge", f"{left:.3g} of it in the far tail")
+        return Mean(total, abs(total - rough) + left)
+
+
+def _tail(depth: FloatArray, values: FloatArray) -> tuple[float, float]:
+    """What |g| p has beyond the last nodes of a side, and the rate at which it falls there a unit of −log of the probability."""
+    end = float(depth.max(initial=0.0))
+    nearer = (depth >= _NEARER[0] * end) & (depth <= _NEARER[1] * end)
+    if end <= 0 or not nearer.any():
+        return 0.0, math.inf
+    with np.errstate(divide="ignore"):
+        sizes = np.log(np.abs(values)) - depth
+    before, size = float(sizes[nearer].max()), float(sizes[depth >= _LAST * end].max())
+    if size == -math.inf:
+        return 0.0, math.inf
+    rate = (before - size) / ((_LAST - _NEARER[0]) * end) if size < math.inf else -math.inf
+    return math.exp(min(size, 700.0)) / max(rate, 1 / end), rate
+
+
+def _endless(terms: FloatArray) -> float:
+    """The infinity that an integral diverges to, from the terms that tell so.
+
+    Raises:
+        QuadratureError: they are of both signs.
+    """
+    rising, falling = float(np.sum(terms[terms > 0])), float(-np.sum(terms[terms < 0]))
+    if min(rising, falling) > _NOTHING * max(rising, falling):
+        raise QuadratureError("an integral must converge", f"{rising + falling:.3g} of it in the far tail")
+    return math.copysign(math.inf, rising - falling)
 
 
 def between(law: Numbers, lower: float, upper: float) -> Nodes:
@@ -101,20 +139,37 @@ def between(law: Numbers, lower: float, upper: float) -> Nodes:
     blocks = [*_side(law, lower, upper, below=True), *_side(law, lower, upper, below=False)]
     if not blocks:
         empty = np.empty(0)
-        return Nodes(empty, empty, empty, np.empty(0, bool))
-    x, weight, coarse, far = (np.concatenate(part) for part in zip(*blocks, strict=True))
+        return Nodes(empty, empty, empty, empty)
+    x, weight, coarse, depth = (np.concatenate(part) for part in zip(*blocks, strict=True))
+    if lower > law.lower:
+        depth = np.maximum(depth, 0.0)
+    if upper < law.upper:
+        depth = np.minimum(depth, 0.0)
     lower, upper = max(lower, law.lower), min(upper, law.upper)
     inside = np.clip(x, _beside(law, lower, np.inf), _beside(law, upper, -np.inf))
-    return Nodes(inside, weight, coarse, far)
+    return Nodes(inside, weight, coarse, depth)
 
 
 def _beside(law: Numbers, end: float, inward: float) -> float:
     """The nearest that a node comes to an end: inside the support no level tells points apart that are closer."""
+    if end in (law.lower, law.upper):
+        return inmost(law)[int(end == law.upper)]
     least = float(np.nextafter(end, inward))
-    if end in (law.lower, law.upper) or not math.isfinite(end):
-        return least
     apart = math.copysign(1e-17 * _width(law), inward)
     return end + apart if abs(apart) > abs(least - end) else least
+
+
+@functools.lru_cache(maxsize=32)
+def inmost(law: Numbers) -> tuple[float, float]:
+    """The points nearest to the ends of the support at which the density is finite, and not that of the end itself."""
+    found = []
+    for end, inward in ((law.lower, math.inf), (law.upper, -math.inf)):
+        x = float(np.nextafter(end, inward))
+        while math.isfinite(x) and np.isposinf(law.logpdf(x)):
+            # A law that is moved and scaled rounds its own argument onto the end.
+            x = end + 2 * (x - end)
+        found.append(x)
+    return found[0], found[1]
 
 
 @functools.lru_cache(maxsize=32)
@@ -128,9 +183,7 @@ def _at_panels(law: Numbers, below: bool) -> FloatArray:
     return np.asarray((law.ppf if below else law.isf)(np.exp(-_PANEL_ENDS)), np.float64)
 
 
-def _side(
-    law: Numbers, lower: float, upper: float, *, below: bool
-) -> list[tuple[FloatArray, FloatArray, FloatArray, npt.NDArray[np.bool_]]]:
+def _side(law: Numbers, lower: float, upper: float, *, below: bool) -> list[tuple[FloatArray, ...]]:
     """The panels below or above the median."""
     tail, quantile = (law.cdf, law.ppf) if below else (law.sf, law.isf)
     probabilities = np.minimum(np.asarray(tail(np.array([lower, upper])), np.float64), 0.5)
@@ -156,7 +209,11 @@ def _side(
     t = np.where(_ANGLES < 0, start + width * _SHARE, start + width - width * _SHARE)
     level = np.exp(-t)
     x = np.asarray(quantile(level.ravel()), np.float64)
-    far = np.broadcast_to(start >= _FAR, t.shape)
     held = np.isfinite(x)
-    blocks = (x, (_WEIGHT * width * level).ravel(), (_COARSE * width * level).ravel(), far.ravel())
-    return [tuple(block[held] for block in blocks)]  # type: ignore[list-item]
+    blocks = (
+        x,
+        (_WEIGHT * width * level).ravel(),
+        (_COARSE * width * level).ravel(),
+        t.ravel() * (-1 if below else 1),
+    )
+    return [tuple(block[held] for block in blocks)]

@@ -33,7 +33,7 @@ from eafo.laws import Numbers
 from eafo.theory import extent
 from eafo.theory.folding import folded
 from eafo.theory.function import Direction, Part, parts
-from eafo.theory.nodes import Mean, Nodes, between
+from eafo.theory.nodes import Mean, Nodes, between, inmost
 from eafo.theory.quadrature import QuadratureError
 from eafo.theory.sheets import Sheet, clipped, critical_points, sheet_of
 
@@ -50,6 +50,10 @@ _AT_ONCE = 64
 _SAME = 1e-12
 _MOST_SHEETS = 256
 _NEAR_FOLD = 2e-6
+#: A function is even if so many values of it and of its mirror image are the same but for rounding.
+_ENOUGH, _ALIKE = 8, 1e-15
+#: How far a log-density is off where a node is moved away from a pole of the density, at most.
+_POLE = 60.0
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,9 @@ class Output:
     # -- densities ---------------------------------------------------------------------------------------------
 
     def _log_share(self, sheet: int, x: FloatArray) -> FloatArray:
-        return np.asarray(self.law.logpdf(x)) - self._log_slope(sheet, x)
+        # A root may be rounded onto an end of the support, where the density need not be finite.
+        within = np.clip(x, *inmost(self.law))
+        return np.asarray(self.law.logpdf(within)) - self._log_slope(sheet, x)
 
     def _log_slope(self, sheet: int, x: FloatArray) -> FloatArray:
         """Log |f′|; at a point rounded onto a critical point that of its neighbours, which carry 1e-16 of the mass."""
@@ -203,12 +209,25 @@ class Output:
         # Rounding may put z on a sheet's end, or beyond it, where it has no share.
         roots, inside = sheet.root(z), (z > sheet.least) & (z < sheet.greatest)
         for cell, x, within in zip(cells, np.split(roots, ends), np.split(inside, ends), strict=True):
-            if (fold := self._fold(cell.sheet, i)) is not None:
+            if self._mirrored(cell.sheet, i):
+                opposite = -cell.nodes.x
+                known = (opposite > sheet.lower) & (opposite < sheet.upper)
+                x[known], within[known] = opposite[known], True
+            elif (fold := self._fold(cell.sheet, i)) is not None:
                 near = _near(cell, fold)
                 x[near], within[near] = 2 * fold - cell.nodes.x[near], True
         logs = np.where(inside, self._log_share(i, roots), -np.inf)
         for cell, x, log in zip(cells, np.split(roots, ends), np.split(logs, ends), strict=True):
             cell.roots[i], cell.logs[i] = x, log
+
+    def _mirrored(self, k: int, i: int) -> bool:
+        """Whether f(−x) is f(x) on one of two sheets and on the other: roots are known there where f itself is saturated."""
+        first, second = self.sheets[k], self.sheets[i]
+        x = -first.x[(-first.x > second.lower) & (-first.x < second.upper)]
+        if first.rising == second.rising or x.size < _ENOUGH:
+            return False
+        z, opposite = first.part.value(-x), second.part.value(x)
+        return bool(np.unique(z).size >= _ENOUGH and np.allclose(z, opposite, rtol=_ALIKE, atol=0.0))
 
     def _fold(self, k: int, i: int) -> float | None:
         """The critical point inside a smooth part where two sheets meet."""
@@ -306,18 +325,28 @@ class Output:
 
     @cached_property
     def rounding(self) -> float:
-        """What the rounding of z may change in E[log q]: a root on another sheet by ε|z/f′|, and log |f′| by |f″/f′| times that."""
-        total = 0.0
+        """What the rounding of z may change in E[log q]: a root on another sheet by ε|z/f′|, and log |f′| by |f″/f′| times that.
+
+        Where z is rounded to a sheet's end, the sheet's share is lost; beside a pole of the density, x itself is moved.
+        """
+        low, high = inmost(self.law)
+        total = sum(
+            _POLE * float(beyond(x))
+            for end, x, beyond in ((self.law.lower, low, self.law.cdf), (self.law.upper, high, self.law.sf))
+            if np.isposinf(self.law.logpdf(end))
+        )
         for cell in self.cells:
             for i, x in cell.roots.items():
-                if i == cell.sheet:
+                if i == cell.sheet or self._mirrored(cell.sheet, i):
                     continue
                 part, fold = self.sheets[i].part, self._fold(cell.sheet, i)
                 with np.errstate(all="ignore"):
                     off = np.finfo(np.float64).eps * np.abs(cell.z * part.curvature(x)) / part.slope(x) ** 2
                 off = np.where(np.isfinite(off), np.minimum(off, 1.0), 1.0)
+                lost = (cell.z <= self.sheets[i].least) | (cell.z >= self.sheets[i].greatest)
                 if fold is not None:
-                    off[_near(cell, fold)] = 0.0
+                    off[_near(cell, fold)], lost[_near(cell, fold)] = 0.0, False
+                total += math.log(2) * float(np.sum(cell.nodes.weight[lost]))
                 total += float(np.sum(cell.nodes.weight * np.exp(cell.logs[i] - cell.log_density) * off))
         return total
 

@@ -20,6 +20,8 @@ _TOUCHES = 1e-9
 #: A step back of this size, relative where f is large, is no rounding.
 _BACK = 1e-6
 _MOST_STEPS = 120
+#: The part of the way to the next point that is not looked at beside an end.
+_SHORT = 1e-4
 #: The part of a chord's slope below which the slope at its end is none.
 _TURNS = 1e-6
 
@@ -105,7 +107,10 @@ def clipped(z: FloatArray) -> FloatArray:
 def critical_points(part: Part, lower: float, upper: float, grid: FloatArray) -> list[float]:
     """Where f′ is 0 inside an interval: where it changes its sign, and where it touches 0."""
     x = grid[(grid > lower) & (grid < upper)]
-    x = np.union1d(x, np.linspace(max(lower, grid[0]), min(upper, grid[-1]), 64)[1:-1])
+    ends = np.array([max(lower, grid[0]), min(upper, grid[-1])])
+    x = np.union1d(x, np.linspace(ends[0], ends[1], 64)[1:-1])
+    # Nearly to the ends: at one itself f need not be smooth.
+    x = np.union1d(x, ends + _SHORT * (x[[0, -1]] - ends))
     slope = part.slope(x)
     crossings = _crossings((part.slope, part.curvature), x, slope)
     turns = _crossings((part.curvature, np.zeros_like), x, part.curvature(x))

@@ -424,8 +424,154 @@ def test_bad_resolutions(resolution: float | str) -> None:
 
 
 def test_an_atom_alone_has_no_scale() -> None:
+    for name, law in (("0*x + 1", "normal"), ("relu", "uniform(-3,0)"), ("sign(x)", "exponential")):
+        found = entropy.of(name, law, resolution=0.1)
+        assert found.value == pytest.approx(math.log(0.1), abs=1e-12)
+        assert math.isnan(found.scale_free)
     with pytest.raises(InputError, match=r"needs an output with a scale, but got 0\.0"):
-        entropy.of("0*x + 1", resolution=0.1)
+        entropy.of("relu", "uniform(-3,0)", resolution="bf16")
+
+
+@pytest.mark.parametrize(
+    ("name", "law", "exact"),
+    [
+        # X = cos of a uniform angle: H = log(π/2), and its modulus and square are arcsine laws too.
+        ("identity", "scipy.arcsine(-1, 2)", math.log(math.pi / 2)),
+        ("2*x", "scipy.arcsine(-1, 2)", math.log(math.pi)),
+        ("abs(x)", "scipy.arcsine(-1, 2)", math.log(math.pi / 4)),
+        ("x**2", "scipy.arcsine(-1, 2)", math.log(math.pi / 4)),
+        ("identity", "scipy.beta(0.5, 0.5)", math.log(math.pi / 4)),
+        ("identity", "scipy.rdist(1.6)", float(scipy.stats.rdist(1.6).entropy())),
+    ],
+)
+def test_a_density_without_bound_at_an_end(name: str, law: str, exact: float) -> None:
+    found = entropy.of(name, law)
+    assert abs(found.value - exact) <= found.error + 1e-9
+    assert found.error < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "law"),
+    [
+        ("tanh", "student_t(1.1)"),
+        ("tanh", "student_t(1.2)"),
+        ("erf", "student_t(2.1)"),
+        ("erf", "student_t(2.2)"),
+    ],
+)
+def test_saturation_under_a_heavy_tail(name: str, law: str) -> None:
+    # H = h + E[log |f′|], and the second is an integral of a slow tail.
+    freedom = float(law[10:-1])
+    density = scipy.stats.t(freedom).pdf
+    if name == "erf":
+        # log f′ = log(2/√π) − x²
+        mean = math.log(2 / math.sqrt(math.pi)) - freedom / (freedom - 2)
+    else:
+        # log f′ = −2 log cosh x, which is 2 log 2 − 2|x| but for next to nothing beyond 20.
+        near = scipy.integrate.quad(lambda v: 2 * density(v) * -2 * math.log(math.cosh(v)), 0, 20, limit=200)[
+            0
+        ]
+        constant = math.gamma((freedom + 1) / 2) / (math.sqrt(freedom * math.pi) * math.gamma(freedom / 2))
+        beyond = constant * freedom / (freedom - 1) * (1 + 400 / freedom) ** ((1 - freedom) / 2)
+        mean = near + 2 * (2 * math.log(2) * scipy.stats.t(freedom).sf(20) - 2 * beyond)
+    exact = float(scipy.stats.t(freedom).entropy()) + mean
+    found = entropy.of(name, law)
+    assert abs(found.value - exact) <= found.error + 1e-6 * abs(exact)
+
+
+@pytest.mark.parametrize(
+    ("name", "law", "exact"),
+    [
+        ("identity", "student_t(2.2)", math.sqrt(11)),
+        ("exp(0.45*x)", "exponential", math.sqrt(10 - (1 / 0.55) ** 2)),
+        ("x**9", "normal", math.sqrt(34459425)),
+        ("x**3", "normal(0, 20)", 8000 * math.sqrt(15)),
+        ("relu_squared", "normal(0, 100)", 1e4 * math.sqrt(1.25)),
+        ("identity", "uniform(-1e5, 1e5)", 1e5 / math.sqrt(3)),
+        ("exp(3*x)", "normal", math.sqrt(math.exp(18) - math.exp(9))),
+        ("identity", "scipy.lognorm(3)", math.sqrt(math.exp(18) - math.exp(9))),
+        # Without a second moment: half the width of the central 68.27 %.
+        ("identity", "student_t(2)", float(scipy.stats.t(2).ppf(scipy.stats.norm.cdf(1)))),
+    ],
+)
+def test_the_scale_is_the_deviation_however_large(name: str, law: str, exact: float) -> None:
+    assert entropy.of(name, law).scale == pytest.approx(exact, rel=1e-9)
+
+
+def test_no_rescaling_changes_the_scale_free_entropy() -> None:
+    for name in ("relu", "relu_squared"):
+        found = [entropy.of(name, f"normal(0,{s})", resolution="bf16").scale_free for s in (1, 60, 100, 1e4)]
+        assert found == pytest.approx([found[0]] * 4, abs=1e-8)
+
+
+def test_a_steep_function_has_a_finite_entropy() -> None:
+    # E[log |f′|] is −E[x²⁰] + E[log |1 − 20 x²⁰|], E[x²⁰] = 19!! = 654,729,075.
+    found = entropy.of("x*exp(-x**20)")
+    assert found.value == pytest.approx(-654729075, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("law", "step"),
+    [
+        ("0.5*normal(-2, 0.01) + 0.5*normal(2, 0.01)", 1e-4),
+        ("0.4*normal(-2, 0.01) + 0.6*normal(2, 0.01)", 1e-4),
+        ("0.5*normal(-1, 0.05) + 0.5*normal(1, 0.05)", 1e-4),
+        ("laplace", 1e-3),
+        ("normal(3, 0.002)", 1e-6),
+    ],
+)
+def test_at_a_fine_resolution_every_bin_counts(law: str, step: float) -> None:
+    numeric = laws.get(law).numeric
+    edges = (np.arange(round(-40 / step), round(40 / step)) - 0.5) * step if step > 1e-6 else None
+    if edges is None:
+        edges = (np.arange(2_970_000, 3_030_000) - 0.5) * step
+    # The nearer tail of each bin tells its probability without a loss.
+    below, above = np.asarray(numeric.cdf(edges)), np.asarray(numeric.sf(edges))
+    p = np.where(below[:-1] < 0.5, np.diff(below), -np.diff(above))
+    exact = -float(np.sum(scipy.special.xlogy(p, p))) + math.log(step)
+    found = entropy.of("identity", law, resolution=step)
+    assert abs(found.value - exact) <= found.error + 1e-9
+    assert found.error < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "law"),
+    [
+        ("erf(x)**2", "logistic(0,3)"),
+        ("erf(x)**2", "laplace(0,3)"),
+        ("erf(x)**2", "normal(0,4)"),
+        ("tanh(x)**2", "student_t(2)"),
+    ],
+)
+def test_an_even_function_that_saturates(name: str, law: str) -> None:
+    # Both sheets bear half: one knows nothing of the sign, H = h(f(|X|)), and |X| has the entropy h − log 2.
+    numeric = laws.get(law).numeric
+    log_slope = (
+        (lambda x: math.log(4 / math.sqrt(math.pi) * math.erf(x)) - x * x)
+        if name.startswith("erf")
+        else (lambda x: math.log(2 * math.tanh(x)) + 2 * (math.log(2) - x - math.log1p(math.exp(-2 * x))))
+    )
+    panels = [0.0, 0.1, 1.0, 3.0, 10.0, 40.0, 150.0, 1e3, 1e5, 1e8]
+    mean = sum(
+        scipy.integrate.quad(lambda x: 2 * float(numeric.pdf(x)) * log_slope(x), a, b, limit=400)[0]
+        for a, b in itertools.pairwise(panels)
+    )
+    found = entropy.of(name, law)
+    assert found.value == pytest.approx(numeric.entropy - math.log(2) + mean, abs=1e-4)
+    assert found.error < 1e-5
+
+
+@pytest.mark.parametrize("place", [-1.279, -1.278])
+def test_a_turn_beside_a_kink_of_the_law(place: float) -> None:
+    found, beside = (entropy.of("silu", f"laplace({c},1)") for c in (place, -1.2785))
+    # It turns at −1.27846: nothing jumps there.
+    assert found.value == pytest.approx(beside.value, abs=4e-4)
+    assert found.error < 1e-6
+
+
+def test_a_turn_beside_the_end_of_a_part() -> None:
+    for law in ("laplace(1,2)", "0.5*uniform(-2,-1)+0.5*uniform(1,2)"):
+        assert math.isfinite(entropy.of("crrelu(epsilon=100)", law).value)
 
 
 @pytest.mark.parametrize(

@@ -138,3 +138,24 @@ def test_an_empty_interval() -> None:
     nodes = between(laws.get("normal").numeric, 60.0, 70.0)
     assert nodes.x.size == 0
     assert nodes.mean(np.empty(0)) == Mean(0.0, 0.0)
+
+
+def test_a_tail_that_falls_slowly() -> None:
+    nodes = between(laws.get("exponential").numeric, 0.0, np.inf)
+    # ∫ e^{a t} e^{−t} dt = 1/(1 − a).
+    for rate in (0.5, 0.9, 0.96):
+        found = nodes.mean(np.exp(rate * nodes.x))
+        assert abs(found.value - 1 / (1 - rate)) <= found.error + 1e-9
+    with pytest.raises(
+        QuadratureError, match=r"an integral must converge, but got 'inf of it in the far tail'"
+    ):
+        nodes.mean(np.exp(0.99 * nodes.x))
+    assert nodes.mean(np.exp(nodes.x)).value == math.inf
+
+
+def test_large_values_are_no_divergence() -> None:
+    nodes = between(laws.get("normal").numeric, -np.inf, np.inf)
+    assert nodes.mean(nodes.x**18).value == pytest.approx(34459425, rel=1e-9)
+    assert nodes.mean(1e12 * nodes.x**2).value == pytest.approx(1e12, rel=1e-9)
+    right = between(laws.get("normal").numeric, 0.0, np.inf)
+    assert right.mean(right.x**-2.0).value == math.inf
