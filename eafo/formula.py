@@ -288,7 +288,11 @@ def parse_assignments(text: str) -> dict[str, float]:
         try:
             number = float(parse(value, {}))
         except (InputError, TypeError) as error:
-            raise InputError("a parameter is given as name=number", part, "for example t=1.5") from error
+            raise InputError(
+                "a parameter is given as name=number, and several with commas between",
+                part,
+                "for example t=1.5",
+            ) from error
         if not equals or name in values or not math.isfinite(number):
             raise InputError("a parameter is given once, as name=number", part, "for example t=1.5")
         values[name] = number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
@@ -13,10 +14,12 @@ import typer
 from eafo import tasks
 from eafo.cli.options import Executor, Gpus, Json, Workers
 from eafo.cli.output import heading, interruptible, make_directory, note, say, say_json, table
-from eafo.errors import InputError
+from eafo.errors import EafoError, InputError
 from eafo.tasks import Setting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from eafo.search import Comparison, Confirmation, Plan, Study
 
 __all__ = ["compare", "report", "search", "show_comparison", "show_confirmation", "show_null", "show_study"]
@@ -35,7 +38,9 @@ class _Place(TypedDict):
 
 Storage = Annotated[
     str | None,
-    typer.Option("--storage", show_default="sqlite:///studies/NAME.db", help="An Optuna storage URL."),
+    typer.Option(
+        "--storage", show_default="sqlite:///studies/NAME.db", help="An Optuna storage URL, or a file."
+    ),
 ]
 
 
@@ -56,7 +61,8 @@ def search(  # noqa: PLR0917 - each is an option of the command
         typer.Option(
             "--confirm",
             metavar="SEEDS",
-            help="Hold the best three against ReLU, GELU and SiLU on fresh seeds.",
+            min=8,
+            help="Hold the best three against ReLU, GELU and SiLU on fresh seeds, 8 at least.",
         ),
     ] = None,
     null: Annotated[
@@ -96,7 +102,15 @@ def search(  # noqa: PLR0917 - each is an option of the command
     if as_json:
         say_json(document)
     else:
-        note(f"`eafo report {study.name}` writes a page")
+        there = "" if storage is None else f" --storage {shlex.quote(storage)}"
+        note(f"`eafo report {study.name}{there}` writes a page")
+    if not any(t.outcomes for t in study.trials):
+        raise _nothing_learned(t.reason for t in study.trials)
+
+
+def _nothing_learned(reasons: Iterable[str]) -> EafoError:
+    """What a command ends with where no training came to a score, with the first reason."""
+    return EafoError("a training must come to a score", next(filter(None, reasons), "none at all"))
 
 
 def _confirmed(study: Study, seeds: int, place: _Place, as_json: bool) -> Confirmation | None:
@@ -272,6 +286,8 @@ def compare(  # noqa: PLR0917 - each is an option of the command
     else:
         show_comparison(comparison)
     note(f"saved {path}; `eafo report {path.stem}` writes a page")
+    if not any(arm.outcomes for arm in comparison.arms):
+        raise _nothing_learned(f for arm in comparison.arms for f in arm.failures)
 
 
 def _numbers(text: str) -> list[float]:

@@ -114,25 +114,35 @@ class Module(torch.nn.Module):
         fixed = self.__dict__.get("_fixed", {})
         return fixed[name] if name in fixed else super().__getattr__(name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # What is read from elsewhere would be set in vain.
+        if name in self.__dict__.get("_fixed", {}) or name in self.__dict__.get("_bounded", {}):
+            raise InputError(
+                "a fixed or bounded parameter of a layer must be given to it when it is made",
+                f"{name} = {value}",
+                f"for example {self.activation.name}({name}=…) as its activation",
+            )
+        super().__setattr__(name, value)
+
     def forward(
         self, x: torch.Tensor, *, gate: torch.Tensor | None = None, bias: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Compute f(x + bias) · gate elementwise, of the shape and type of x.
+        """Compute f(x + bias) · gate elementwise; without a gate, of the shape and type of x.
 
         Args:
             x: a floating-point tensor.
-            gate: a factor of the shape of x, as in SwiGLU: ``layer(a, gate=b)``.
+            gate: a factor, as in SwiGLU: ``layer(a, gate=b)``; one pass where it is of the shape and type of x, else as ``f(x) * gate``.
             bias: a term that broadcasts against x, as the bias of the linear layer before.
 
         Raises:
             InputError: x is not floating-point, its channel dimension is missing or of another size, the bias does not
                 broadcast, or a gate or a bias is given to a layer that writes over x.
         """
-        if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+        if not isinstance(x, torch.Tensor):
+            raise InputError("x must be a torch.Tensor", type(x).__name__, "convert it")
+        if not x.is_floating_point():
             raise InputError(
-                "x must be a floating-point tensor",
-                str(getattr(x, "dtype", type(x).__name__)),
-                "convert it, for example x.float()",
+                "x must be a floating-point tensor", str(x.dtype), "convert it, for example x.float()"
             )
         values = tuple(
             getattr(self, p.name) if p.learnable else p.default for p in self.activation.parameters

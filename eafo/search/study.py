@@ -157,8 +157,8 @@ def _study(database: optuna.storages.RDBStorage, plan: Plan) -> optuna.Study:
     keys = dict.fromkeys((*asked, *known))
     if differing := [k for k in keys if k != "trials" and asked.get(k) != known.get(k)]:
         raise InputError(
-            f"the study '{plan.name}' was made for another plan, which differs in",
-            ", ".join(differing),
+            f"the plan of the study '{plan.name}' must be the one that it was made for",
+            f"another {', '.join(differing)}",
             "change the name",
         )
     if stored != plan:

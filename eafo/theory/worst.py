@@ -174,5 +174,5 @@ def _positive(name: str, value: Any) -> sympy.Expr:
     except (TypeError, ValueError) as error:
         raise InputError(f"the {name} must be a number", value) from error
     if not 1e-100 < number < 1e100:
-        raise InputError(f"the {name} must be positive and finite", number, f"for example {name}=1")
+        raise InputError(f"the {name} must be between 1e-100 and 1e100", number, f"for example {name}=1")
     return exact(value)

@@ -217,3 +217,48 @@ def test_a_search_that_found_baselines_alone_confirms_nothing(eafo, tmp_path):
     ran = eafo("search", "o.toml", "--confirm", "8", "--json")
     assert ran.document["confirmation"] is None
     assert "there is nothing to confirm" in ran.err
+
+
+def test_without_a_score_the_status_is_not_that_of_success(eafo, tmp_path):
+    found = eafo(
+        "compare",
+        "relu",
+        "gelu",
+        "--task",
+        "mnist1d-mlp",
+        "--device",
+        "cuda:77",
+        "--seeds",
+        "1",
+        "--epochs",
+        "1",
+    )
+    assert found.status == 1
+    assert found.err.splitlines()[-1].startswith(
+        "eafo: a training must come to a score, but got 'seed 0: torch must have"
+    )
+    plan = tmp_path / "lost.toml"
+    plan.write_text(
+        'name = "lost"\ntask = "mnist1d-mlp"\ntrials = 1\nseeds = 1\nepochs = 1\n'
+        '[space]\nbases = ["relu"]\n[setting]\ndevice = "cuda:77"\n'
+    )
+    found = eafo("search", str(plan), "--json")
+    assert found.status == 1
+    assert json.loads(found.out)["name"] == "lost"
+
+
+def test_the_report_of_a_study_elsewhere_is_told_with_its_place(eafo, tmp_path):
+    plan = tmp_path / "there.toml"
+    plan.write_text(
+        'name = "there"\ntask = "mnist1d-mlp"\ntrials = 1\nseeds = 1\nepochs = 1\n[space]\nbases = ["relu"]\n'
+    )
+    found = eafo("search", str(plan), "--storage", "sqlite:///mine.db")
+    assert "`eafo report there --storage sqlite:///mine.db` writes a page" in found.err
+    assert eafo("report", "there", "--storage", "sqlite:///mine.db").status == 0
+
+
+def test_too_few_seeds_of_a_confirmation_are_told_before_the_search(eafo, tmp_path):
+    found = eafo("search", str(tmp_path / "none.toml"), "--confirm", "4")
+    assert found.status == 2
+    assert "--confirm" in found.err
+    assert "greater than or equal to 8" in found.err

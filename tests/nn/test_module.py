@@ -234,7 +234,7 @@ def test_channels_are_whole_numbers(arguments):
 
 
 def test_a_list_is_no_tensor():
-    with pytest.raises(InputError, match="floating-point tensor, but got 'list'"):
+    with pytest.raises(InputError, match=r"x must be a torch\.Tensor, but got 'list'"):
         Module("crrelu")([1.0, 2.0])
 
 
@@ -353,3 +353,16 @@ def test_a_traced_layer_computes_the_same(graded, inplace):
     with torch.set_grad_enabled(graded):
         traced = torch.jit.trace(layer, x.clone())
         torch.testing.assert_close(traced(x + 1), layer(x + 1))
+
+
+@pytest.mark.parametrize(("name", "parameter"), [("leaky_relu", "alpha"), ("xielu", "alpha_p")])
+def test_a_parameter_that_is_read_from_elsewhere_is_not_set_in_vain(name, parameter):
+    layer = Module(name)
+    before = layer(torch.tensor([-1.0, 1.0]))
+    with pytest.raises(
+        InputError, match=rf"must be given to it when it is made, but got '{parameter} = 0\.5'"
+    ):
+        setattr(layer, parameter, 0.5)
+    assert torch.equal(layer(torch.tensor([-1.0, 1.0])), before)
+    made = getattr(Module(f"{name}({parameter}=0.5)"), parameter)
+    assert torch.as_tensor(made).item() == pytest.approx(0.5)

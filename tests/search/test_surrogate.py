@@ -220,7 +220,9 @@ def test_another_surrogate_is_another_plan(tmp_path: Path) -> None:
     }
     run(plan, storage=tmp_path / "s.db", workers=1)
     for changed in ({**plan, "surrogate": {"pool": 2}}, {k: v for k, v in plan.items() if k != "surrogate"}):
-        with pytest.raises(InputError, match="made for another plan, which differs in, but got 'surrogate'"):
+        with pytest.raises(
+            InputError, match="must be the one that it was made for, but got 'another surrogate'"
+        ):
             run(changed, storage=tmp_path / "s.db", workers=1)
 
 
