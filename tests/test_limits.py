@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 
 import pytest
 import sympy
 
 from eafo.limits import within
+
+
+def in_a_thread(work):
+    """The result of some work in a thread of its own."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(work()))
+    thread.start()
+    thread.join(60)
+    return found[0]
 
 
 def forever() -> int:
@@ -72,3 +82,32 @@ def test_a_number_too_large_for_sympy_is_what_sympy_cannot_do() -> None:
         raise OverflowError("exponent too large")
 
     assert within(5.0, overflow, "otherwise") == "otherwise"
+
+
+def test_the_limit_holds_in_any_thread() -> None:
+    assert in_a_thread(lambda: within(60.0, lambda: 3, 0)) == 3
+    assert in_a_thread(lambda: within(0.05, forever, -1)) == -1
+    x = sympy.Symbol("x", real=True)
+    hard = sympy.diff(x * sympy.tanh(sympy.log(1 + sympy.exp(x))), x)
+    assert in_a_thread(lambda: within(0.2, lambda: sympy.solve(hard, x), "not told")) == "not told"
+
+
+def test_in_a_thread_too_no_alarm_is_left_behind() -> None:
+    def swallowing() -> str:
+        with contextlib.suppress(Exception):
+            forever()
+        return "done"
+
+    def often() -> int:
+        told = [within(0.001, swallowing, "up") for _ in range(20)]
+        # An alarm that comes late would be raised here.
+        return sum(t in ("done", "up") for t in told) + 0 * sum(range(10**6))
+
+    assert in_a_thread(often) == 20
+
+
+def test_one_limit_inside_another() -> None:
+    def inner() -> int:
+        return within(60.0, forever, -1)
+
+    assert in_a_thread(lambda: within(0.1, inner, -2)) in (-1, -2)

@@ -129,6 +129,8 @@ class LocalExecutor(Waiting):
             stdout=subprocess.PIPE,
             encoding="utf-8",
             env={**os.environ, **_ONE_THREAD, "PYTHONPATH": path},
+            # Ctrl-C reaches a whole process group; the driver alone decides what it means.
+            process_group=0,
         )
         worker = _Worker(process)
         self._workers.append(worker)

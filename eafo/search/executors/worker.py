@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -41,8 +40,6 @@ def answer(line: str) -> str:
 
 def main() -> None:
     """Work until standard input ends."""
-    # Ctrl-C reaches the whole process group; the driver alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # What a task prints must not mix with the answers.
     os.dup2(2, 1)
