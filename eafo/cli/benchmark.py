@@ -48,7 +48,7 @@ class Parameters(StrEnum):
 def bench(  # noqa: PLR0917 - an option each
     activations: Annotated[list[str], typer.Argument(help="Catalog names, or formula texts in x.")],
     sizes: Annotated[
-        str, typer.Option("--sizes", help="Elements, with commas: numbers or powers as 2^20.")
+        str, typer.Option("--sizes", help="Elements, with commas: multiples of 256 or powers as 2^20.")
     ] = "2^10,2^16,2^20,2^24",
     dtypes: Annotated[
         str, typer.Option("--dtypes", help="Of float64, float32, bfloat16, float16, with commas.")

@@ -185,7 +185,7 @@ def emit(  # noqa: PLR0917 - typer reads each as an option
         Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")
     ] = None,
     precision: Annotated[
-        str, typer.Option("--precision", help="fast, or for cpp exact: float32 computed in double.")
+        str, typer.Option("--precision", help="fast, or exact: float32 computed in double.")
     ] = "fast",
     verify: Annotated[bool, typer.Option("--verify", help="Run the code against mpmath first.")] = False,
     as_json: Json = False,
@@ -210,7 +210,7 @@ def _verified(activation: Activation, target: str) -> Verification:
     """Code that is wrong is not written: its verification fails before."""
     from eafo import kernels  # noqa: PLC0415 - as above
 
-    if target == "cuda":
+    if target in ("cuda", "triton"):
         raise InputError(
             "--verify runs the code on the processor, so the target must be cpp or aten",
             target,

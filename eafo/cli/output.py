@@ -144,12 +144,14 @@ def say_json(document: Any) -> None:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no infinities: they become null, as does NaN."""
+    """JSON has no infinities: they become ``"oo"`` and ``"-oo"``, and NaN null."""
     if isinstance(value, dict):
         return {str(k): _finite(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and math.isinf(value):
+        return "oo" if value > 0 else "-oo"
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()) -> None:

@@ -199,6 +199,9 @@ def _check(
         for one in given:
             if one not in known:
                 raise InputError(f"the {what} of a benchmark are: {', '.join(known)}", one)
+    for count, what in ((len(sizes), "size"), (len(dtypes), "type"), (len(passes), "pass")):
+        if not count:
+            raise InputError(f"a benchmark needs a {what}", "none")
     for size in sizes:
         if size % CHANNELS or not _SMALLEST_ELEMENTS <= size <= _LARGEST_ELEMENTS:
             raise InputError(

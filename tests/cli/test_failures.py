@@ -43,6 +43,12 @@ bases = ["relu"]
             "the target must be cpp or aten, but got 'cuda'",
         ),
         (
+            ["emit", "crrelu", "--target", "triton", "--verify"],
+            "the target must be cpp or aten, but got 'triton'",
+        ),
+        (["bench", "crrelu", "--sizes", ""], "a benchmark needs a size, but got 'none'"),
+        (["wafbc", "logistic", "--mean", "1e300"], "the mean must be between 1e-100 and 1e100"),
+        (
             ["compare", "relu", "gelu", "--task", "nosuch"],
             "a task must be an embedded one or module:object, but got 'nosuch'",
         ),

@@ -49,8 +49,10 @@ def test_properties_as_json(eafo):
     document = eafo("properties", "crrelu", "--json").document
     assert document["formula"] == str(catalog.get("crrelu"))
     assert document["kinks"] == [{"x": 0.0, "left_slope": 0.01, "right_slope": 1.01}]
-    # JSON has no infinity.
-    assert document["range"] == [pytest.approx(-0.01 * math.exp(-0.5)), None]
+    # JSON has no infinity, and what there is not is no infinity.
+    assert document["range"] == [pytest.approx(-0.01 * math.exp(-0.5)), "oo"]
+    assert eafo("properties", "sin", "--json").document["limits"] == [None, None]
+    assert eafo("properties", "identity", "--json").document["limits"] == ["-oo", "oo"]
     assert document["exact_range"][1] == "oo"
     assert document["smoothness"] == 0
     assert document["monotone"] is False

@@ -147,8 +147,8 @@ def test_wafbc_without_a_closed_form_is_a_formula_that_can_be_read_back(eafo):
     [
         (("--mean", "1", "--variance", "1"), "exactly one constraint, but got 'mean and variance'"),
         (("--bounds", "0", "1", "--mean", "1"), "exactly one constraint, but got 'bounds and mean'"),
-        (("--mean", "-1"), "the mean must be positive and finite, but got -1.0"),
-        (("--variance", "0"), "the variance must be positive and finite, but got 0.0"),
+        (("--mean", "-1"), "the mean must be between 1e-100 and 1e100, but got -1.0"),
+        (("--variance", "0"), "the variance must be between 1e-100 and 1e100, but got 0.0"),
         (("--mean", "nan"), "a mean must be a finite number, but got 'nan'; for example --mean 1"),
         (("--output-mean", "1"), "an output mean goes with a variance"),
     ],
