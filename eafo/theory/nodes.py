@@ -82,8 +82,8 @@ class Nodes:
         with np.errstate(over="ignore", invalid="ignore"):
             terms, coarse = self.weight[used] * values[used], self.coarse[used] * values[used]
             total, rough = float(np.sum(terms)), float(np.sum(coarse))
-            odd = abs(total - rough) > _UNLIKE * abs(total)
-            endless = terms[np.abs(terms) > _HUGE] if odd or not math.isfinite(total) else terms[:0]
+            unlike = not abs(total - rough) <= _UNLIKE * float(np.sum(np.abs(terms)))
+            endless = terms[np.abs(terms) > _HUGE] if unlike or not math.isfinite(total) else terms[:0]
             left = 0.0
             for side in (-1, 1):
                 depth = side * self.depth[used]

@@ -486,6 +486,7 @@ def test_saturation_under_a_heavy_tail(name: str, law: str) -> None:
         ("exp(0.45*x)", "exponential", math.sqrt(10 - (1 / 0.55) ** 2)),
         ("x**9", "normal", math.sqrt(34459425)),
         ("x**3", "normal(0, 20)", 8000 * math.sqrt(15)),
+        ("x**9", "normal(0, 20)", 20**9 * math.sqrt(34459425)),
         ("relu_squared", "normal(0, 100)", 1e4 * math.sqrt(1.25)),
         ("identity", "uniform(-1e5, 1e5)", 1e5 / math.sqrt(3)),
         ("exp(3*x)", "normal", math.sqrt(math.exp(18) - math.exp(9))),
