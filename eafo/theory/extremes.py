@@ -44,11 +44,14 @@ def span(
     if any(map(math.isnan, values)):
         return (math.nan, math.nan), (None, None)
     span = min(values), max(values)
-    forms = exact_form(span[0], exact), exact_form(span[1], exact)
+    size = max(part.size(0) for part in parts)
+    forms = exact_form(span[0], exact, size), exact_form(span[1], exact, size)
     if None in forms:
         turning = [p.expression.subs(VARIABLE, r) for p in parts for r in p.exact_points(1)]
-        forms = forms[0] or exact_form(span[0], turning), forms[1] or exact_form(span[1], turning)
-    return span, forms
+        inner = exact_form(span[0], turning, size), exact_form(span[1], turning, size)
+        forms = inner[0] if forms[0] is None else forms[0], inner[1] if forms[1] is None else forms[1]
+    low, high = (end if form is None else float(form) for end, form in zip(span, forms, strict=True))
+    return (low, high), forms
 
 
 def steepness(parts: Sequence[Branch]) -> tuple[float, sympy.Expr | None]:
@@ -68,12 +71,13 @@ def steepness(parts: Sequence[Branch]) -> tuple[float, sympy.Expr | None]:
     steepest = max(map(abs, slopes)) if not any(map(math.isnan, slopes)) else math.nan
     if any(map(math.isinf, slopes)):
         return math.inf, sympy.oo
-    form = exact_form(steepest, map(sympy.Abs, exact))
+    size = max(part.size(1) for part in parts)
+    form = exact_form(steepest, map(sympy.Abs, exact), size)
     if form is None:
         inside = [
             sympy.Abs(sympy.diff(p.expression, VARIABLE).subs(VARIABLE, r))
             for p in parts
             for r in p.exact_points(2)
         ]
-        form = exact_form(steepest, inside)
-    return steepest, form
+        form = exact_form(steepest, inside, size)
+    return steepest if form is None else float(form), form

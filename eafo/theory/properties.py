@@ -147,6 +147,8 @@ def _examine(act: Activation, law: Law) -> Properties:
     endless = first.endless(-1), last.endless(1)
     bounds, exact_bounds = span(parts, limits)
     steepest, exact_steepest = (math.inf, sympy.oo) if jumps else steepness(parts)
+    if any(part.beyond for part in parts):
+        exact_bounds, exact_steepest = (None, None), None
     return Properties(
         name=act.name,
         law=str(law),
@@ -212,13 +214,18 @@ def _require_regular(act: Activation, branch: Branch) -> None:
 
 
 def _parity(act: Activation, parts: Sequence[Branch]) -> str:
-    """Odd or even: the seams mirror each other, and so do values at points of many sizes, to rounding."""
+    """Odd or even: the seams mirror each other, and so do values at points of many sizes that are not all zero, to rounding."""
     ends = {part.lower for part in parts[1:]}
-    if ends != {-end for end in ends}:
+    if ends != {-end for end in ends} or any(part.beyond for part in parts):
         return ""
-    x = np.concatenate([np.linspace(0.0, 12.0, 1201), np.geomspace(12.0, 1e4, 101)])
+    named = np.concatenate([np.abs(part.named) for part in parts])
+    x = np.concatenate([np.linspace(0.0, 12.0, 1201), np.geomspace(12.0, 1e4, 101), named])
     right, left = act(x), act(-x)
-    close = CLOSE * np.maximum(1.0, np.abs(right))
+    known = np.abs(np.concatenate([right, left]))
+    size = float(np.max(known[np.isfinite(known)], initial=0.0))
+    if not size and not all(part.flat for part in parts):
+        return ""
+    close = CLOSE * np.maximum(min(1.0, size), np.abs(right))
     for parity, mirrored in (("odd", -left), ("even", left)):
         # An infinity equals itself, and its difference from itself is no number.
         with np.errstate(invalid="ignore"):
@@ -261,6 +268,11 @@ def _notes(parts: Sequence[Branch], limits: tuple[End, End], endless: tuple[bool
         f"turns at which f′ is smaller than 10⁻¹⁴, as near x = {part.lost_turn:.3g}, are not listed"
         for part in parts
         if not math.isnan(part.lost_turn)
+    ]
+    notes += [
+        f"the formula's numbers point beyond ±{part.reach:.6g}, where turns and slopes are not searched"
+        for part in parts
+        if part.beyond
     ]
     for part, end, without_end, where in zip(
         (parts[0], parts[-1]), limits, endless, ("−∞", "+∞"), strict=True

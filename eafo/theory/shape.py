@@ -1,8 +1,8 @@
 """The shape of an activation: its branches as numbers, where they turn, how steep they are, how they end.
 
-Turning points are bracketed on a grid that is uniform to ±100, geometric to ±10⁴, and finer where the function is steep, and
-refined; where SymPy finds the same points in closed form within its time, the values there are exact as well. A branch with a
-sine is searched within ±100 alone, or 10 periods where they are longer.
+Turning points are bracketed on a grid that is uniform to ±100, geometric to ±10⁹, finer where the function is steep and around
+the points and at the scales that its own numbers name, and refined; where SymPy finds the same points in closed form within its
+time, the values there are exact as well. A branch with a sine is searched within ±100 alone, or 16 periods where they are longer.
 """
 
 from __future__ import annotations
@@ -41,9 +41,16 @@ __all__ = [
 SECONDS, _SECONDS_FOR_A_FORM = 5.0, 1.0
 #: Two numbers of the size of one that agree to this are the same.
 CLOSE = 1e-12
-_ROUNDING = 1e-14
+_ROUNDING, _TINY = 1e-14, 5e-324
+#: Values and closed forms that agree to this are the same.
+_SAME = 1e-14
+#: A sign that double precision cannot tell is one that so many digits tell alike; so many of them are asked for.
+_TOLD_BY, _MOST_ASKED = (60, 90), 4000
 _WINDOW = 100.0
-_WIDEST = 1e4
+_WIDE, _WIDEST = 1e4, 1e9
+#: How far from the points and in what units of their widths a formula's own numbers are followed, and to what distance from 0.
+_FAN = np.geomspace(1e-3, 1e3, 121)
+_FARTHEST, _HIGHEST_NAMED = 1e15, 20
 #: A rise between two points of the grid that differs by this share from what the slopes at both say is looked at closer, unless it
 #: is this small; so often may the points be halved, and so many be added.
 _UNTOLD, _SMALL, _HALVINGS, _MOST_ADDED = 0.1, 1e-9, 40, 100_000
@@ -139,7 +146,7 @@ class Branch:
             return math.nan
         slope = sympy.diff(self.expression, VARIABLE)
         found = within(SECONDS, lambda: sympy.periodicity(slope, VARIABLE), None)
-        if found is None or not found.is_number or not 0 < float(found) < _WIDEST:
+        if found is None or not found.is_number or not 0 < float(found) < _FARTHEST:
             return math.nan
         # SymPy's word is not taken for it.
         x = np.linspace(0.1, 1.1, 64) * float(found)
@@ -158,7 +165,12 @@ class Branch:
         """Whether f turns again and again towards −∞ (sign −1) or +∞ (sign 1)."""
         if not self.oscillating or math.isfinite(self.lower if sign < 0 else self.upper):
             return False
-        spans = [(0.0, 2 * self.period)] if not math.isnan(self.period) else [(f, 50.0) for f in _FAR]
+        unit = max(1.0, self._wave)
+        spans = (
+            [(0.0, 2 * self.period)]
+            if not math.isnan(self.period)
+            else [(f * unit, 50.0 * unit) for f in _FAR]
+        )
         changes = []
         for start, width in spans:
             slopes = self.slope(sign * (start + np.linspace(0.0, width, 5001)))
@@ -169,45 +181,92 @@ class Branch:
         return all(changes)
 
     @cached_property
+    def marks(self) -> tuple[tuple[float, float], ...]:
+        """The points that the formula's own numbers name, and the widths on which it changes there."""
+        return tuple((at, width) for at, width in _marks(self.expression) if abs(at) + width <= _FARTHEST)
+
+    @cached_property
+    def beyond(self) -> bool:
+        """Whether the formula's numbers name points or widths further out than it is searched."""
+        return any(abs(at) + width > self.reach for at, width in _marks(self.expression))
+
+    @cached_property
+    def _wave(self) -> float:
+        """The least width on which the argument of a sine changes by one; 0 where it is no polynomial."""
+        waves = self.expression.atoms(sympy.sin, sympy.cos, sympy.tan)
+        return min((width for wave in waves for _, width in _marks(wave.args[0])), default=0.0)
+
+    @cached_property
+    def _tower(self) -> bool:
+        """Whether an exponential stands in an exponent: far out its digits alone fill the memory."""
+        return any(_exponents(power.exp) for power in _exponents(self.expression))
+
+    @cached_property
     def reach(self) -> float:
-        """How far from 0 single features are told: 10⁴, or 100 and at least 10 periods where a sine occurs."""
+        """How far from 0 single features are told.
+
+        10⁹ and more where the formula's numbers say so, 10⁴ where exponentials stand in exponents, and 100 or at least 10 periods
+        where a sine occurs.
+        """
         if not self.oscillating:
-            return _WIDEST
-        if math.isnan(self.period) or 0.5 <= self.period <= _WINDOW / 10:
-            return _WINDOW
-        return 16 * self.period
+            far = max((abs(at) + _FAN[-1] * width for at, width in self.marks), default=0.0)
+            return _WIDE if self._tower else max(_WIDEST, far)
+        if math.isnan(self.period):
+            return _WINDOW * min(max(1.0, self._wave), _FARTHEST)
+        return _WINDOW if 0.5 <= self.period <= _WINDOW / 10 else 16 * self.period
 
     @cached_property
     def grid(self) -> FloatArray:
         """Points strictly inside the interval, to ±reach."""
         reach = self.reach
-        if reach == _WIDEST:
-            outward = np.geomspace(_WINDOW, _WIDEST, 460)
+        if not self.oscillating:
+            outward = np.concatenate(
+                [np.geomspace(_WINDOW, _WIDE, 460), np.geomspace(_WIDE, max(reach, 2 * _WIDE), 300)]
+            )
             inner = np.concatenate([np.linspace(-12, 12, 4801), np.linspace(-_WINDOW, _WINDOW, 4001)])
-            whole = np.concatenate([-outward, inner, outward])
+            whole = np.concatenate([-outward, inner, outward, self.named])
         else:
             # 128 points a period where it is known.
-            width = 0.02 if math.isnan(self.period) else self.period / 128
+            width = reach / 5000 if math.isnan(self.period) else self.period / 128
             whole = np.linspace(-reach, reach, 2 * math.ceil(reach / width) + 1)
         low, high = max(self.lower, -reach), min(self.upper, reach)
         if not low < high:
             # All of it lies further out.
             low, high = (self.lower, 2 * self.lower) if self.lower > 0 else (2 * self.upper, self.upper)
         inside = whole[(whole > low) & (whole < high)]
-        edges = np.array([low, high]) + (high - low) * 1e-9 * np.array([1, -1])
-        return self._refined(np.unique(np.concatenate([inside, edges, np.linspace(low, high, 102)[1:-1]])))
+        edges = np.array([low, high]) + min(high - low, 2 * _WIDE) * 1e-9 * np.array([1, -1])
+        spread = [np.linspace(low, high, 102)[1:-1]]
+        if (near := max(low, -_WIDE)) < (end := min(high, _WIDE)):
+            spread.append(np.linspace(near, end, 102)[1:-1])
+        return self._refined(np.unique(np.concatenate([inside, edges, *spread])))
+
+    @cached_property
+    def named(self) -> FloatArray:
+        """Points around those that the formula's numbers name, in geometric steps."""
+        steps = np.concatenate([-_FAN, [0.0], _FAN])
+        return np.concatenate([np.empty(0), *(at + width * steps for at, width in self.marks)])
+
+    def size(self, order: int) -> float:
+        """The size of f or f′ where it turns and between, at most 1: what rounding is measured against."""
+        points = self.steepest_points if order else self.turning_points
+        seams = [e for e in (self.lower, self.upper) if math.isfinite(e)]
+        far = 2 * max(map(abs, [*points, *seams]), default=0.0)
+        x = self.grid[np.abs(self.grid) <= far]
+        return _size((self.slope if order else self.value)(x))
 
     def _refined(self, x: FloatArray) -> FloatArray:
         """The points, and others between two of them where f rises otherwise than its slopes at both say."""
         values, slopes = self.value(x), self.slope(x)
-        most = x.size + _MOST_ADDED
+        most, unit = x.size + _MOST_ADDED, _size(values)
         for _ in range(_HALVINGS):
             with np.errstate(invalid="ignore", over="ignore"):
                 rises, widths = np.diff(values), np.diff(x)
                 told = widths * (slopes[1:] + slopes[:-1]) / 2
                 size = np.maximum(np.abs(rises), widths * np.maximum(np.abs(slopes[1:]), np.abs(slopes[:-1])))
                 untold = np.abs(rises - told) > _UNTOLD * size
-                untold &= size > _SMALL * np.maximum(1.0, np.abs(values[1:]))
+                # Far out the terms of f, of the size of x, lose digits.
+                least = unit * np.maximum(1.0, np.abs(x[1:]) / _WIDE)
+                untold &= size > _SMALL * np.maximum(least, np.abs(values[1:]))
             between = (x[:-1] + x[1:])[untold] / 2
             if not between.size or x.size + between.size > most:
                 break
@@ -245,7 +304,7 @@ class Branch:
     @cached_property
     def turning_points(self) -> tuple[float, ...]:
         """Where f′ changes its sign."""
-        return () if self.flat else roots(self.slope, self.grid)
+        return () if self.flat else roots(self.slope, self.grid, self._teller(1))
 
     @cached_property
     def lost_turn(self) -> float:
@@ -260,7 +319,7 @@ class Branch:
         x, slopes = x[told], slopes[told]
         changes = np.nonzero(np.sign(slopes[:-1]) != np.sign(slopes[1:]))[0]
         sizes = np.maximum(np.abs(slopes[changes]), np.abs(slopes[changes + 1]))
-        lost = x[changes][sizes <= _ROUNDING * np.maximum(1.0, np.abs(x[changes]))]
+        lost = x[changes][sizes <= _ROUNDING * _size(slopes) * np.maximum(1.0, np.abs(x[changes]))]
         if changes.size <= len(self.turning_points) or not lost.size:
             return math.nan
         return float(lost[np.argmin(np.abs(lost))])
@@ -269,7 +328,28 @@ class Branch:
     def steepest_points(self) -> tuple[float, ...]:
         """Where f″ changes its sign."""
         second = sympy.diff(self.expression, VARIABLE, 2)
-        return roots(self._numeric(second, 2), self.grid) if second.has(VARIABLE) else ()
+        return roots(self._numeric(second, 2), self.grid, self._teller(2)) if second.has(VARIABLE) else ()
+
+    def _teller(self, order: int) -> Callable[[float], float] | None:
+        """A derivative at one point with many digits, 0 where they do not tell it; None where they would take too long."""
+        if self.oscillating or self.singular:
+            return None
+        slow = sympy.lambdify(VARIABLE, sympy.diff(self.expression, VARIABLE, order), "mpmath")
+
+        def value(x: float, digits: int) -> Any:
+            with mpmath.workdps(digits):
+                return mpmath.mpf(slow(mpmath.mpf(x)))
+
+        def told(x: float) -> float:
+            try:
+                rough, fine = (value(x, digits) for digits in _TOLD_BY)
+            except (ArithmeticError, TypeError, ValueError):
+                return 0.0
+            # A value below double precision has its sign still.
+            same = abs(fine - rough) <= _SMALL * abs(fine)
+            return (float(fine) or float(mpmath.sign(fine)) * _TINY) if same else 0.0
+
+        return told
 
     def exact_points(self, order: int) -> tuple[sympy.Expr, ...]:
         """The roots of the derivative of this order that SymPy finds in its time, inside the interval."""
@@ -369,24 +449,103 @@ def one_sided(branch: Branch, at: sympy.Expr, order: int) -> sympy.Expr:
     return within(SECONDS, lambda: sympy.limit(expression, VARIABLE, at, side), sympy.nan)
 
 
-def roots(function: Callable[[Any], Any], x: FloatArray) -> tuple[float, ...]:
-    """Where a function changes its sign; values within rounding of zero have none."""
+def roots(
+    function: Callable[[Any], Any], x: FloatArray, teller: Callable[[float], float] | None = None
+) -> tuple[float, ...]:
+    """Where a function changes its sign.
+
+    Args:
+        function: for NumPy arrays.
+        x: increasing.
+        teller: the function with many digits, 0 where they do not tell it: asked where values are within rounding of zero, which
+            have no sign without it.
+    """
     values = function(x)
-    clear = np.abs(values) > _ROUNDING * np.maximum(1.0, np.abs(x))
-    x, signs = x[clear], np.sign(values[clear])
+    size = np.abs(values)
+    told = size > _ROUNDING * np.maximum(1.0, np.abs(x)) * (1.0 if teller else _size(values))
+    signs = np.sign(np.where(np.isnan(values), 0.0, values))
+    if teller is None:
+        signs[~told] = 0
+    else:
+        _ask(teller, x, signs, told)
+    x, told, signs = x[signs != 0], told[signs != 0], signs[signs != 0]
     changes = np.nonzero(signs[:-1] * signs[1:] < 0)[0]
-    found = (
+    found = []
+    for i, clear in zip(changes, told[changes] & told[changes + 1], strict=True):
+        precise = teller if teller and not clear else lambda t: float(function(t))
+        if precise(float(x[i])) * np.sign(precise(float(x[i + 1]))) > 0:
+            continue
         # At a multiple root the method needs many more steps than its 100.
-        scipy.optimize.brentq(
-            lambda t: float(function(t)), x[i], x[i + 1], xtol=1e-14, rtol=1e-14, maxiter=10_000
-        )
-        for i in changes
-    )
+        found.append(scipy.optimize.brentq(precise, x[i], x[i + 1], xtol=1e-14, rtol=1e-14, maxiter=10_000))
     return tuple(0.0 if abs(root) < CLOSE else float(root) for root in found)
 
 
-def exact_form(number: float, candidates: Iterable[sympy.Expr]) -> sympy.Expr | None:
-    """The first expression whose value is the number; None where there is none.
+def _ask(
+    teller: Callable[[float], float], x: FloatArray, signs: FloatArray, told: npt.NDArray[np.bool_]
+) -> None:
+    """Put right the signs next to changes that are within rounding; where there are too many, they have none."""
+    open_, asked = ~told, 0
+    while True:
+        some = np.nonzero(signs)[0]
+        changes = np.nonzero(signs[some[:-1]] != signs[some[1:]])[0]
+        ends = np.unique(np.concatenate([some[changes], some[changes + 1]]))
+        ends = ends[open_[ends]]
+        if not ends.size:
+            return
+        asked += ends.size
+        if asked > _MOST_ASKED:
+            signs[open_] = 0
+            return
+        signs[ends] = [math.copysign(1, v) if (v := teller(float(x[i]))) else 0 for i in ends]
+        open_[ends] = False
+
+
+def _size(values: FloatArray) -> float:
+    """The largest finite value, at most 1."""
+    finite = np.abs(values[np.isfinite(values)])
+    return min(1.0, float(np.max(finite, initial=0.0)))
+
+
+def _exponents(expression: sympy.Expr) -> list[Any]:
+    """The powers whose exponents have x."""
+    powers = expression.atoms(sympy.Pow, sympy.exp)
+    return [power for power in powers if power.exp.has(VARIABLE)]
+
+
+def _marks(expression: sympy.Expr) -> list[tuple[float, float]]:
+    """Where the polynomials in a formula vanish or turn, and the widths on which they change by one there."""
+    found: dict[tuple[float, float], None] = {}
+    rest = [expression]
+    while rest:
+        part = rest.pop()
+        if not part.has(VARIABLE):
+            continue
+        if not part.is_polynomial(VARIABLE):
+            rest += part.args
+            continue
+        try:
+            numbers = [float(c) for c in sympy.Poly(part, VARIABLE).all_coeffs()]
+        except (OverflowError, TypeError, sympy.PolynomialError):
+            continue
+        if 1 <= len(numbers) - 1 <= _HIGHEST_NAMED:
+            found |= dict.fromkeys(_marks_of(np.poly1d(numbers)))
+    return list(found)
+
+
+def _marks_of(polynomial: np.poly1d) -> list[tuple[float, float]]:
+    found = []
+    for root in np.concatenate([polynomial.roots, polynomial.deriv().roots]):
+        at = float(root.real)
+        orders = range(1, polynomial.order + 1)
+        rates = [abs(float(polynomial.deriv(k)(at))) / math.factorial(k) for k in orders]
+        widths = [rate ** (-1 / k) for k, rate in zip(orders, rates, strict=True) if rate > 0]
+        if widths and math.isfinite(at) and 0 < min(widths) < math.inf:
+            found.append((at, min(widths)))
+    return found
+
+
+def exact_form(number: float, candidates: Iterable[sympy.Expr], size: float = 1.0) -> sympy.Expr | None:
+    """The first expression whose value is the number, but for rounding of terms of this size; None where there is none.
 
     >>> exact_form(-0.375, [sympy.Integer(1), sympy.Rational(-3, 8)])
     -3/8
@@ -398,6 +557,6 @@ def exact_form(number: float, candidates: Iterable[sympy.Expr]) -> sympy.Expr | 
             continue
         if candidate.has(sympy.Float):
             continue
-        if abs(float(candidate) - number) <= CLOSE * max(1.0, abs(number)):
+        if abs(float(candidate) - number) <= _SAME * max(size, abs(number)):
             return candidate
     return None

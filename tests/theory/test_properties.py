@@ -537,3 +537,62 @@ def test_multiple_roots_and_limits_that_sympy_stumbles_over() -> None:
     found = of("sin(x)*sigmoid(x)")
     assert found.limits[0] == 0.0
     assert math.isnan(found.limits[1])
+
+
+#: SiLU's least value and its steepest slope, which no scaling of x and f changes but by its factors.
+STEEPEST = 1.0998393201288668
+
+
+@pytest.mark.parametrize(
+    ("formula", "low", "lipschitz"),
+    [
+        ("swish(beta=1e-4)", -1e4 * OMEGA, STEEPEST),
+        ("srelu(t=20000)", -1671.426926794256, 1.1955039227279385),
+        ("gelu(x/1e4)", -0.16997120747990366, 1.1289041451851549e-4),
+        ("1e-12*silu(x)", -1e-12 * OMEGA, 1e-12 * STEEPEST),
+        ("1 + 1e-12*silu(x)", 1 - 1e-12 * OMEGA, 1e-12 * STEEPEST),
+    ],
+)
+def test_minima_far_out_and_small_ones(formula: str, low: float, lipschitz: float) -> None:
+    found = of(formula)
+    assert [p.kind for p in found.pieces if p.kind != "flat"] == ["decreasing", "increasing"]
+    assert not found.monotone
+    assert found.range == pytest.approx((low, INF), rel=1e-12)
+    assert found.lipschitz == pytest.approx(lipschitz, rel=1e-12)
+    if found.exact_range[0] is not None:
+        assert float(found.exact_range[0]) == pytest.approx(low, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("formula", "span", "lipschitz"),
+    [
+        ("sigmoid(1e-5*x)", (0, 1), "1/400000"),
+        ("erf(x/1e5)", (-1, 1), "1/(50000*sqrt(pi))"),
+        ("tanh((x - 20000)/5000)", (-1, 1), "1/5000"),
+        ("1e-15*tanh(x)", (-1e-15, 1e-15), "1/1000000000000000"),
+        ("1e-15*sin(x)", (-1e-15, 1e-15), "1/1000000000000000"),
+        ("sin(1e-5*x)", (-1, 1), "1/100000"),
+        ("exp(-(x - 1000)**2)", (0, 1), "sqrt(2)*exp(-1/2)"),
+    ],
+)
+def test_slopes_far_out_and_small_ones(formula: str, span: tuple[float, float], lipschitz: str) -> None:
+    found = of(formula)
+    assert found.range == pytest.approx(span, rel=1e-12, abs=0)
+    assert [float(e) for e in found.exact_range if e is not None] == pytest.approx(span, rel=1e-12, abs=0)
+    assert str(found.exact_lipschitz) == lipschitz
+    assert found.lipschitz == pytest.approx(float(sympy.sympify(lipschitz)), rel=1e-12, abs=0)
+
+
+def test_a_function_that_is_zero_wherever_it_is_asked_has_no_parity() -> None:
+    assert of("exp(-(x - 1000)**2)").parity == ""
+    assert of("1e-15*silu(x)").parity == ""
+    assert of("1e-15*tanh(x)").parity == "odd"
+
+
+def test_what_is_too_far_out_is_noted_and_not_exact() -> None:
+    found = of("swish(beta=1e-17)")
+    assert "the formula's numbers point beyond ±1e+09" in found.notes[0]
+    assert found.exact_range == (None, None)
+    assert found.exact_lipschitz is None
+    assert found.parity == ""
+    assert not any("point beyond" in note for name in eafo.names() for note in of(name).notes)
