@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import sympy
 
-from eafo.activation import VARIABLE, Activation
+from eafo.activation import TAIL, VARIABLE, Activation, open_tails
 from eafo.branching import branches, derivative
 from eafo.errors import InputError
 
@@ -31,8 +31,6 @@ _DIGITS_OF_ZERO = 480
 _AGREEMENT = mpmath.mpf(10) ** -22
 # Far below the smallest double, so that such a value is zero whatever its digits.
 _NOTHING = mpmath.ldexp(1, -1200)
-#: erfc, under a name that SymPy does not rewrite.
-TAIL = sympy.Function("erfc_tail", real=True)
 
 
 @dataclass(frozen=True)
@@ -122,43 +120,6 @@ def _compile(expression: sympy.Expr, names: tuple[str, ...]) -> Callable[..., An
     renamed = open_tails(branches(expression)).xreplace({s: by_name[s.name] for s in expression.free_symbols})
     # Without common subexpressions: those of a branch not taken must not be computed.
     return sympy.lambdify(safe, renamed, modules=[{TAIL.__name__: mpmath.erfc}, "mpmath"], cse=False)
-
-
-def _tail(bounded: sympy.Expr, sign: int) -> sympy.Expr:
-    """1 − sign·erf(u), or 1 − sign·tanh(u), without the difference."""
-    u = sign * bounded.args[0]
-    return TAIL(u) if isinstance(bounded, sympy.erf) else 2 / (1 + sympy.exp(2 * u))
-
-
-def _sech_squared(total: sympy.Expr) -> sympy.Expr:
-    """Write c − c tanh² u as c/cosh² u."""
-    if len(total.args) == 2:
-        for square, other in (total.args, total.args[::-1]):
-            factor, power = square.as_independent(sympy.tanh)
-            if factor == -other and power.is_Pow and power.exp == 2 and isinstance(power.base, sympy.tanh):
-                return other / sympy.cosh(power.base.args[0]) ** 2
-    return total
-
-
-def open_tails(expression: sympy.Expr) -> sympy.Expr:
-    """Write c ± c·erf(u), c ± c·tanh(u) and c − c·tanh²(u) as tails: hundreds of digits would be needed to see them as differences.
-
-    SymPy's own erfc cannot stand for it, since it rewrites erfc(−u) as 2 − erfc(u).
-    """
-
-    def absorb(total: Any) -> Any:
-        total = _sech_squared(total)
-        for term in total.args if total.is_Add else ():
-            for factor in (f for f in sympy.Mul.make_args(term) if isinstance(f, (sympy.erf, sympy.tanh))):
-                coefficient = term / factor
-                for sign in (1, -1):
-                    if sign * coefficient in total.args:
-                        rest = total - term - sign * coefficient
-                        return absorb(rest + sign * coefficient * _tail(factor, -sign))
-        return total
-
-    opened = expression.replace(sympy.erfc, lambda u: 1 - sympy.erf(u))
-    return opened.replace(lambda e: isinstance(e, sympy.Add), absorb)
 
 
 def _number(function: Callable[..., Any], x: float, parameters: list[float]) -> Any:

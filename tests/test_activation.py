@@ -18,6 +18,7 @@ import eafo
 from eafo.activation import VARIABLE, Activation, Domain, Parameter
 from eafo.branching import branches, derivative
 from eafo.errors import InputError
+from eafo.reference import evaluate
 
 x = VARIABLE
 
@@ -46,6 +47,44 @@ def test_catalog_values_against_mpmath(name: str, x0: float) -> None:
         exact = sympy.lambdify(x, branches(act.concrete), "mpmath")(mpmath.mpf(x0))
     # The plain formula may cancel; what it loses is small against the terms that cancel, and those are at most |x|.
     assert float(act(x0)) == pytest.approx(float(exact), rel=1e-12, abs=1e-14 * abs(x0))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *eafo.names(),
+        "erfc(x)",
+        "log1p(x*x)",
+        "expm1(x)",
+        "softplus(-x)",
+        "2 + 2*tanh(x/3)",
+        "a*exp(x) - a; a=0.3",
+    ],
+)
+def test_tails_keep_their_digits(name: str) -> None:
+    act = eafo.get(name)
+    sizes = np.geomspace(1e-8, 700, 60)
+    points = np.concatenate([-sizes, sizes])
+    exact = evaluate(act.expression, points, act.defaults).high
+    # A subnormal number has fewer digits.
+    clear = np.abs(exact) > 1e-300
+    np.testing.assert_allclose(act(points)[clear], exact[clear], rtol=1e-12)
+
+
+def test_tails_that_a_difference_would_lose() -> None:
+    found = [
+        eafo.get(name)(at) for name, at in (("gelu", -9), ("softplus", -40), ("mish", -40), ("erfc(x)", 6))
+    ]
+    exact = [-1.0157295654e-18, 4.24835426e-18, -1.69934170e-16, 2.15197367e-17]
+    assert [float(v) for v in found] == pytest.approx(exact, rel=1e-8, abs=0)
+    assert float(eafo.get("tanh").diff()(-200.0)) == pytest.approx(7.66067838e-174, rel=1e-8, abs=0)
+
+
+def test_ends_stay_what_numpy_makes_of_them() -> None:
+    ends = [-math.inf, math.inf, math.nan]
+    np.testing.assert_array_equal(eafo.get("softplus")(ends), [0.0, math.inf, math.nan])
+    np.testing.assert_array_equal(eafo.get("gelu")(ends), [math.nan, math.inf, math.nan])
+    np.testing.assert_array_equal(eafo.get("log1p(x)")([-1.0, -2.0]), [math.nan, math.nan])
 
 
 @pytest.mark.parametrize("name", eafo.names())

@@ -15,9 +15,8 @@ import scipy.integrate
 import scipy.special
 import sympy
 
-from eafo.activation import VARIABLE
+from eafo.activation import TAIL, VARIABLE, open_tails
 from eafo.errors import EafoError
-from eafo.reference import TAIL, open_tails
 
 __all__ = ["expectation", "integral", "numeric"]
 
