@@ -301,12 +301,16 @@ class Activation:
     def _evaluate(self, values: FloatArray, parameters: Mapping[str, float]) -> Any:
         names = tuple(p.name for p in self.parameters)
         with np.errstate(all="ignore"):
-            return _cached_evaluator(self.expression, names)(values, *(parameters[n] for n in names))
+            # Python's own numbers raise where NumPy's give an infinity or NaN.
+            return _cached_evaluator(self.expression, names)(
+                values, *(np.float64(parameters[n]) for n in names)
+            )
 
     def _precise(self, x: float, parameters: Mapping[str, float]) -> float:
         values = {VARIABLE: _exact(x), **{p.symbol: _exact(parameters[p.name]) for p in self.parameters}}
-        number = self.expression.subs(values)
         try:
+            # SymPy compares no complex or infinite numbers, as max and min would.
+            number = self.expression.subs(values)
             with mpmath.workdps(60):
                 return float(mpmath.mpf(number.evalf(60)))
         except (TypeError, ValueError, OverflowError):

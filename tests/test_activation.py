@@ -109,6 +109,25 @@ def test_no_nan_where_the_formula_overflows() -> None:
     assert float(eafo.get("softplus")(1000.0)) == 1000.0
 
 
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("max(log(x), -3)", [math.nan, -3.0, 0.0]),
+        ("max(sqrt(x), 0)", [math.nan, 0.0, 1.0]),
+        ("max(1/x, 0)", [0.0, math.nan, 1.0]),
+        ("max(1/x, a); a=-2", [-1.0, math.nan, 1.0]),
+    ],
+)
+def test_outside_the_domain_there_is_no_number(text: str, values: list[float]) -> None:
+    np.testing.assert_array_equal(eafo.get(text)([-1.0, 0.0, 1.0]), values)
+
+
+def test_a_negative_power_of_zero_is_no_error() -> None:
+    made = eafo.from_derivative(eafo.get("max(0, x)**p; p=0.5"))
+    np.testing.assert_allclose(made([-1.0, 1.0], p=-0.5), [math.nan, 2.0])
+    np.testing.assert_allclose(made([-1.0, 1.0]), [0.0, 2 / 3])
+
+
 def test_branches_from_left_to_right() -> None:
     seams = [(p.lower, p.upper) for p in eafo.get("srelu").pieces()]
     t = eafo.get("srelu").parameters[0].symbol
