@@ -112,8 +112,8 @@ class _Reader:
                 return self.number(node)
             case ast.Name(id=name):
                 return self.name(name)
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return -self.expression(operand)
+            case ast.UnaryOp(op=ast.USub()) | ast.BinOp(op=ast.Mult() | ast.Div()):
+                return sympy.Mul(*self.factors(node))
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
                 return self.expression(operand)
             case ast.BinOp():
@@ -152,6 +152,20 @@ class _Reader:
             f"declare a parameter with its default behind a semicolon, as in '…; {name}=1'",
         )
 
+    def factors(self, node: ast.AST) -> list[Any]:
+        """A whole product at once: SymPy would multiply a number into a sum that stands next to it, though not in its own products."""
+        match node:
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return [sympy.S.NegativeOne, *self.factors(operand)]
+            case ast.BinOp(op=ast.Mult(), left=left, right=right):
+                return [*self.factors(left), *self.factors(right)]
+            case ast.BinOp(op=ast.Div(), left=left, right=right):
+                above, below = self.factors(left), self.factors(right)
+                if 0 in below:
+                    raise _refuse("a formula must not divide by zero", node)
+                return [*above, *(1 / factor for factor in below)]
+        return [self.expression(node)]
+
     def operation(self, node: ast.BinOp) -> Any:
         left, right = self.expression(node.left), self.expression(node.right)
         match node.op:
@@ -159,12 +173,6 @@ class _Reader:
                 return left + right
             case ast.Sub():
                 return left - right
-            case ast.Mult():
-                return left * right
-            case ast.Div():
-                if right == 0:
-                    raise _refuse("a formula must not divide by zero", node)
-                return left / right
             case ast.Pow():
                 return _power(left, right, node)
         raise _refuse("the operators of a formula are + - * / **", node, "write powers as **")

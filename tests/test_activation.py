@@ -264,3 +264,29 @@ def test_seams_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(InputError, match=r"SymPy finds them, but got .*; write the parameters as numbers"):
         eafo.get("min(0, x**3 - a*x + 1); a=3").pieces()
     assert len(eafo.get("min(0, x**3 - 3*x + 1)").pieces()) == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["silu(x)/2", "sigmoid(2*x)/3", "a*x/(1 + exp(-x))/2; a=1", "-(x + 1)*x*3", "2*(x + 1)", "x/(2*(x + 1))**2",
+     "-(1 + tanh(x))/2*(3 - x)", "max(2*(x + 1), 1)/2"],
+)  # fmt: skip
+def test_json_of_products_with_sums(text: str) -> None:
+    act = eafo.get(text)
+    back = Activation.from_json(act.to_json())
+    assert back == act
+    assert hash(back) == hash(act)
+
+
+@pytest.mark.parametrize("name", eafo.names())
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_json_of_derivatives(name: str, order: int) -> None:
+    slope = eafo.get(name).diff(order)
+    back = Activation.from_json(slope.to_json())
+    assert back == slope
+    assert hash(back) == hash(slope)
+
+
+def test_json_of_a_sum_that_stands_beside_a_number() -> None:
+    act = Activation("factored", sympy.factor(2 * x + 2))
+    assert Activation.from_json(act.to_json()) == act

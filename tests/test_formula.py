@@ -183,3 +183,12 @@ def test_calls() -> None:
     assert formula.parse_call("srelu(t=1.5)") == ("srelu", [], {"t": 1.5})
     assert formula.parse_call("x + 1") is None
     assert formula.parse_call("a(b(c))") is None
+
+
+def test_a_product_is_read_at_once() -> None:
+    assert formula.to_text(formula.parse("x/(2*(1 + exp(-x)))")) == "x/(2*(1 + exp(-x)))"
+    assert formula.parse("-(x + 1)") == -x - 1
+    assert formula.parse("2*(x + 1)") == 2 * x + 2
+    for text in ("x/(x - x)", "x/(3*(x - x))", "1/(0*x)"):
+        with pytest.raises(InputError, match="must not divide by zero"):
+            formula.parse(text)
