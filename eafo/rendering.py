@@ -10,6 +10,7 @@ from xml.dom import minidom
 
 import sympy
 from sympy.core.function import AppliedUndef
+from sympy.printing.latex import LatexPrinter
 from sympy.printing.mathml import MathMLPresentationPrinter
 from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.pretty.pretty import PrettyPrinter
@@ -49,8 +50,33 @@ class _Pretty(PrettyPrinter):
 
 
 def latex(expression: sympy.Basic) -> str:
-    """LaTeX, without dollar signs; long fractions as decimals."""
-    return str(sympy.latex(formula.with_decimals(expression)))
+    r"""LaTeX, without dollar signs; long fractions as decimals.
+
+    >>> latex(sympy.Symbol("x") / 10**7)
+    '10^{-7} x'
+    """
+    return str(_Latex().doprint(formula.with_decimals(expression)))
+
+
+def _scientific(name: str) -> tuple[str, str] | None:
+    """1.5 and 7 of a decimal such as 1.5E-7, the first empty where it is 1; None for other names."""
+    found = re.fullmatch(r"(\d[\d.]*)E-(\d+)", name)
+    return ("" if found[1] == "1" else found[1], found[2]) if found else None
+
+
+class _Latex(LatexPrinter):
+    """SymPy's printer, with powers of ten where a decimal has an exponent."""
+
+    def _print_Symbol(self, symbol: sympy.Symbol, style: str = "plain") -> str:
+        if shown := _scientific(symbol.name):
+            mantissa, exponent = shown
+            return (rf"{mantissa} \cdot " if mantissa else "") + f"10^{{-{exponent}}}"
+        return str(super()._print_Symbol(symbol, style))
+
+    def _print_Pow(self, power: sympy.Pow) -> str:
+        if isinstance(power.base, sympy.Symbol) and _scientific(power.base.name):
+            return rf"\left({self._print(power.base)}\right)^{{{self._print(power.exp)}}}"
+        return str(super()._print_Pow(power))
 
 
 #: SymPy writes minus as a hyphen, and the differential in a letter that few fonts have.
@@ -85,6 +111,12 @@ class _Printer(MathMLPresentationPrinter):
         return self._element("mi", "e")
 
     def _print_Symbol(self, symbol: sympy.Symbol, style: str = "plain") -> Any:
+        if shown := _scientific(symbol.name):
+            mantissa, exponent = shown
+            ten = self._element("msup", self._element("mn", "10"), self._element("mn", f"−{exponent}"))
+            if not mantissa:
+                return ten
+            return self._element("mrow", self._element("mn", mantissa), self._element("mo", "·"), ten)
         name = symbol.name.rstrip("'")
         if primes := len(symbol.name) - len(name):
             mark = self._element("mo", "′" * primes, lspace="0", rspace="0")

@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 import sympy
 
+import eafo
 from eafo import catalog, laws
 from eafo.rendering import latex, mathml, pretty, text
 
@@ -73,3 +74,19 @@ def test_names_of_markup_are_escaped():
 def test_max_is_written_small_on_a_terminal():
     assert pretty(sympy.Max(0, x)) == "max(0, x)"
     assert pretty(sympy.Min(1, x)) == "min(1, x)"
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("1e-7*x", "10^{-7} x"),
+        ("-1.5e-7*x", r"- 1.5 \cdot 10^{-7} x"),
+        ("x/(1 + 2e-9*exp(x))", r"\frac{x}{2 \cdot 10^{-9} e^{x} + 1}"),
+        ("1e-7**x", r"\left(10^{-7}\right)^{x}"),
+        ("0.0025*x", "0.0025 x"),
+    ],
+)
+def test_small_decimals_are_powers_of_ten(written: str, expected: str) -> None:
+    act = eafo.get(written)
+    assert act.latex() == expected
+    assert "E-" not in mathml(act.expression)
