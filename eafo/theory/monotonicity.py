@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import sympy
 
-from eafo.theory.shape import Branch, agree, one_sided
+from eafo.theory.shape import Branch, agree, one_sided, size_at
 
 __all__ = ["MonotonePiece", "monotone"]
 
@@ -42,7 +42,8 @@ def monotone(parts: Iterable[Branch]) -> tuple[MonotonePiece, ...]:
 def _meet(left: Branch, right: Branch) -> bool:
     """Whether two neighbouring branches have one value at their seam, and the activation the same."""
     ends = float(one_sided(left, left.right, 0)), float(one_sided(right, left.right, 0))
-    return agree(*ends) and (left.at_right is sympy.nan or agree(*ends, float(left.at_right)))
+    value = [] if left.at_right is sympy.nan else [float(left.at_right)]
+    return agree(*ends, *value, size=size_at(left.upper, left, right))
 
 
 def _pieces(branch: Branch) -> list[MonotonePiece]:

@@ -12,7 +12,7 @@ import sympy
 from eafo.activation import VARIABLE, Activation
 from eafo.branching import branch_at
 from eafo.limits import within
-from eafo.theory.shape import SECONDS, Branch, agree, cut, one_sided
+from eafo.theory.shape import SECONDS, Branch, agree, cut, one_sided, size_at
 
 __all__ = ["Jump", "Kink", "meetings"]
 
@@ -61,15 +61,16 @@ def meetings(
         at = left.upper
         for order in range(_HIGHEST_ORDER + 1):
             ends = _at(left, left.right, order), _at(right, left.right, order)
-            apart = order == 0 and _apart(left.at_right, *ends)
-            if not apart and agree(*ends):
+            size = size_at(at, left, right, order=order)
+            apart = order == 0 and _apart(left.at_right, *ends, size)
+            if not apart and agree(*ends, size=size):
                 continue
             smoothness = min(smoothness, order - 1)
             if order == 0:
                 steps = (ends[0], float(left.at_right), ends[1]) if apart else ends
                 jumps += [
-                    Jump(at, *step, size)
-                    for step, size in zip(
+                    Jump(at, *step, height)
+                    for step, height in zip(
                         itertools.pairwise(steps), _sizes(activation, place, apart), strict=True
                     )
                 ]
@@ -88,13 +89,13 @@ def _at(branch: Branch, at: sympy.Expr, order: int) -> float:
     return float(one_sided(branch, at, order).evalf())
 
 
-def _apart(value: sympy.Expr, left: float, right: float) -> bool:
+def _apart(value: sympy.Expr, left: float, right: float, size: float) -> bool:
     """Whether the value at a seam lies beyond both limits."""
     if value is sympy.nan:
         return False
     number = float(value)
     outside = not min(left, right) <= number <= max(left, right)
-    return outside and not agree(number, left) and not agree(number, right)
+    return outside and not any(agree(number, limit, size=size) for limit in (left, right))
 
 
 def _sizes(activation: Activation, place: int, apart: bool) -> list[sympy.Expr | None]:

@@ -34,6 +34,7 @@ __all__ = [
     "exact_form",
     "one_sided",
     "roots",
+    "size_at",
     "value_at",
 ]
 
@@ -51,6 +52,8 @@ _WIDE, _WIDEST = 1e4, 1e9
 #: How far from the points and in what units of their widths a formula's own numbers are followed, and to what distance from 0.
 _FAN = np.geomspace(1e-3, 1e3, 121)
 _FARTHEST, _HIGHEST_NAMED = 1e15, 20
+#: Where the size of a function is seen next to a point.
+_BESIDE = np.geomspace(1e-3, 1.0, 13)
 #: A rise between two points of the grid that differs by this share from what the slopes at both say is looked at closer, unless it
 #: is this small; so often may the points be halved, and so many be added.
 _UNTOLD, _SMALL, _HALVINGS, _MOST_ADDED = 0.1, 1e-9, 40, 100_000
@@ -432,11 +435,21 @@ def _number(expression: sympy.Expr) -> float:
     return float(value) if known else math.nan
 
 
-def agree(*values: float) -> bool:
-    """Whether finite numbers are the same but for rounding."""
+def agree(*values: float, size: float = 1.0) -> bool:
+    """Whether finite numbers are the same but for rounding of terms of this size."""
     return all(map(math.isfinite, values)) and max(values) - min(values) <= CLOSE * max(
-        1.0, *map(abs, values)
+        size, *map(abs, values)
     )
+
+
+def size_at(at: float, *parts: Branch, order: int = 0) -> float:
+    """The size of f, or of f′ for any other order, within one of a point where branches meet, at most 1."""
+    around = at + np.concatenate([-_BESIDE, _BESIDE]) * max(1.0, abs(at))
+    found = [0.0]
+    for part in parts:
+        x = around[(around > part.lower) & (around < part.upper)]
+        found.append(_size(np.asarray((part.slope if order else part.value)(x))))
+    return max(found)
 
 
 def one_sided(branch: Branch, at: sympy.Expr, order: int) -> sympy.Expr:

@@ -596,3 +596,10 @@ def test_what_is_too_far_out_is_noted_and_not_exact() -> None:
     assert found.exact_lipschitz is None
     assert found.parity == ""
     assert not any("point beyond" in note for name in eafo.names() for note in of(name).notes)
+
+
+def test_jumps_and_kinks_of_small_functions() -> None:
+    assert of("1e-13*relu(x)").kinks == (Kink(0.0, 0.0, 1e-13),)
+    assert of("where(x > 0, 1e-13, 0)").jumps == (Jump(0.0, 0.0, 1e-13),)
+    assert len(of("where(x > 0, 1e-13, 0)").pieces) == 2
+    assert of("1e-14*where(x > 0, x, exp(x) - 1)").smoothness == 1
