@@ -29,6 +29,7 @@ _DIGITS = (30, 60, 120, 240, 480, 960)
 # A result of zero may be a cancellation down to the smallest double, 10**-324; so it is believed from here on only.
 _DIGITS_OF_ZERO = 480
 _AGREEMENT = mpmath.mpf(10) ** -22
+_LOG1P = sympy.Function("log1p_of", real=True)
 # Far below the smallest double, so that such a value is zero whatever its digits.
 _NOTHING = mpmath.ldexp(1, -1200)
 
@@ -118,8 +119,16 @@ def _compile(expression: sympy.Expr, names: tuple[str, ...]) -> Callable[..., An
     safe = [sympy.Symbol(f"v{i}", real=True) for i in range(len(names) + 1)]
     by_name = dict(zip((VARIABLE.name, *names), safe, strict=True))
     renamed = open_tails(branches(expression)).xreplace({s: by_name[s.name] for s in expression.free_symbols})
+    renamed = renamed.replace(lambda e: isinstance(e, sympy.log) and e.args[0].is_Add, _log1p)
+    modules = [{TAIL.__name__: mpmath.erfc, _LOG1P.__name__: mpmath.log1p}, "mpmath"]
     # Without common subexpressions: those of a branch not taken must not be computed.
-    return sympy.lambdify(safe, renamed, modules=[{TAIL.__name__: mpmath.erfc}, "mpmath"], cse=False)
+    return sympy.lambdify(safe, renamed, modules=modules, cse=False)
+
+
+def _log1p(logarithm: sympy.Expr) -> sympy.Expr:
+    """log(1 + u), whose digits would be lost beside 1 alike at any number of them."""
+    one, rest = logarithm.args[0].as_independent(*logarithm.free_symbols)
+    return _LOG1P(rest) if one == 1 else logarithm
 
 
 def _number(function: Callable[..., Any], x: float, parameters: list[float]) -> Any:

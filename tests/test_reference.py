@@ -60,6 +60,12 @@ def test_a_cancellation_of_three_hundred_digits_is_seen():
     assert exact.high[0] == pytest.approx(4 * math.exp(-680), rel=1e-12)
 
 
+def test_a_logarithm_beside_1_keeps_its_digits():
+    # By 400 digits; log(1 + exp(−161.1)) is 0 by 30 and by 60 alike.
+    found = oracle(get("mish"), np.array([-161.1]))
+    assert found.slope.high[0] == pytest.approx(-1.736002304e-68, rel=1e-9)
+
+
 def test_a_branch_not_taken_is_not_computed():
     safe = sympy.Piecewise((sympy.log(X) / X, X > 0), (0, True))
     assert evaluate(safe, np.array([-1.0, 0.0, 1.0]), {}).high.tolist() == [0, 0, 0]
