@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
+import mpmath
 import numpy as np
 import numpy.typing as npt
 import sympy
@@ -32,14 +36,16 @@ __all__ = [
     "second_order",
 ]
 
+FloatArray = npt.NDArray[np.float64]
+
 #: What a symbolic step may take.
 SECONDS = 2.0
 _AGREEMENT = 1e-5
 #: Probability that may be missing in z before the two routes cannot be compared.
 _LOST = 1e-7
 _SAMPLE = 100_000
-#: A few roundings.
-_ROUNDED = 1e-15
+#: How far c may be off the score form, relative where c is large.
+_CLOSE = 1e-6
 
 
 def inside(found: Correction) -> npt.NDArray[np.float64]:
@@ -172,35 +178,79 @@ def central_difference(found: Correction) -> str:
 def score_form_of(found: Correction, closed: ClosedForm) -> str:
     """C against −w s(f) from the output's own score, found sheet by sheet in numbers."""
     output, law = found.output, found.output.law
-    worst = 0.0
     for cell in output.cells:
         x, part = cell.nodes.x, output.sheets[cell.sheet].part
         bulk = np.exp(law.logpdf(x)) > 1e-9
         x = x[bulk][::7]
         slope = part.slope(x)
+        # Beyond the range of doubles f′ is 0, and s has no value.
+        x, slope = x[slope != 0], slope[slope != 0]
         with np.errstate(all="ignore"):
-            score = (law.score(x) - part.curvature(x) / slope) / slope
-        weight = {"output": law.pdf(x) * slope, "input": law.pdf(x), "probability": np.ones_like(x)}[
-            found.metric
-        ]
-        if found.measure.scale_free:
-            mean = output.moment(1, atoms=False)
-            score = score + (part.value(x) - mean) / output.moment(2, mean, atoms=False)
-        c = numeric(closed.direction)(x)
-        with np.errstate(all="ignore"):
-            # At a zero of f′ rounding of x tells in s; beyond the range of doubles f′ is 0, and s has no value.
-            lost = _ROUNDED * np.abs(x * part.curvature(x) / slope)
-            off = np.abs(c + weight * score) / (1 + np.abs(c)) - lost
-        worst = max(worst, float(np.max(off[slope != 0], initial=0.0)))
-    if not worst < 1e-6:
-        raise QuadratureError("c must equal the score form in numbers", worst)
+            bend = part.curvature(x) / slope
+            off = _off(numeric(closed.direction)(x), _score_form(found, x, slope, bend))
+        for at in x[~(off < _CLOSE)]:
+            # Beside a zero of f′, or where it leaves the doubles, the quotient f″/f′ is all rounding.
+            exact = _off_exactly(found, closed, np.array([at]))
+            if not exact < _CLOSE:
+                raise QuadratureError("c must equal the score form in numbers", exact)
     return "equals −w s(f) from the output's score in numbers, s = (p′/p − f″/f′)/f′, to 1e-6"
 
 
+def _score_form(found: Correction, x: FloatArray, slope: FloatArray, bend: FloatArray) -> FloatArray:
+    """−w s(f) from f′ and f″/f′; s f′ first, since the paper's w holds f′, which may overflow s alone."""
+    output, density = found.output, found.output.law.pdf(x)
+    bent = output.law.score(x) - bend
+    if found.measure.scale_free:
+        mean = output.moment(1, atoms=False)
+        bent = bent + slope * (numeric(found.function)(x) - mean) / output.moment(2, mean, atoms=False)
+    weight = {"output": density, "input": density / slope, "probability": 1 / slope}[found.metric]
+    return np.asarray(-weight * bent, np.float64)
+
+
+def _off(c: FloatArray, score_form: FloatArray) -> FloatArray:
+    return np.asarray(np.abs(c - score_form) / (1 + np.abs(c)), np.float64)
+
+
+def _off_exactly(found: Correction, closed: ClosedForm, x: FloatArray) -> float:
+    """How far c is off at a point, with f′, f″/f′ and c itself to 60 digits; infinite where it is no number.
+
+    Where both sides are the same infinity, beyond the range of doubles, there is nothing to tell apart.
+    """
+    first = derivative(found.function)
+    slope, bend, c = (_exactly(e)(x) for e in (first, derivative(first) / first, closed.direction))
+    with np.errstate(all="ignore"):
+        score_form = _score_form(found, x, slope, bend)
+        off = 0.0 if np.isinf(c[0]) and c[0] == score_form[0] else float(_off(c, score_form)[0])
+    return off if math.isfinite(off) else math.inf
+
+
+def _exactly(*chain: sympy.Expr) -> Callable[[FloatArray], FloatArray]:
+    """The last of some expressions in x, taken at the one before, and so on; 60 digits all the way, NaN where it is not real."""
+    functions = [_precise(e) for e in chain]
+
+    def value(x: float) -> float:
+        try:
+            at = functools.reduce(lambda v, function: mpmath.mpmathify(function(v)), functions, mpmath.mpf(x))
+            return math.nan if abs(mpmath.im(at)) > 1e-20 else float(mpmath.re(at))
+        except (ZeroDivisionError, ValueError, OverflowError):
+            return math.nan
+
+    def values(x: FloatArray) -> FloatArray:
+        with mpmath.workdps(60):
+            return np.array([value(float(v)) for v in x])
+
+    return values
+
+
+@functools.lru_cache(maxsize=64)
+def _precise(expression: sympy.Expr) -> Callable[[Any], Any]:
+    return sympy.lambdify(VARIABLE, expression, modules="mpmath")
+
+
 def inverse_returns(found: Correction, y: sympy.Expr) -> str:
-    """y(f(x)) = x."""
+    """y(f(x)) = x, with digits enough where f is within a rounding of its limit."""
     x = inside(found)
-    returned = numeric(y.subs(variation.Z, VARIABLE))(numeric(found.function)(x))
+    returned = _exactly(found.function, y.subs(variation.Z, VARIABLE))(x)
     error = float(np.max(np.abs(returned - x)))
     if not error < 1e-6:
         raise QuadratureError("y(f(x)) must be x", error)
@@ -208,9 +258,9 @@ def inverse_returns(found: Correction, y: sympy.Expr) -> str:
 
 
 def through_inverse(found: Correction, closed: ClosedForm, eta: sympy.Expr) -> str:
-    """η(f(x)) f′(x) = c(x)."""
+    """η(f(x)) f′(x) = c(x), with digits enough where f is within a rounding of its limit."""
     x = inside(found)
-    there = numeric(eta.subs(variation.Z, VARIABLE))(numeric(found.function)(x)) * numeric(
+    there = _exactly(found.function, eta.subs(variation.Z, VARIABLE))(x) * _exactly(
         derivative(found.function)
     )(x)
     error = float(np.max(np.abs(there - numeric(closed.direction)(x))))
