@@ -34,6 +34,8 @@ __all__ = ["START", "Correction", "correct", "descent_slope", "monotone_range"]
 #: How far the odd Hermite functions reach; beyond it the tails of a periodic function may be folded.
 _REACH = 12.0
 _LEAST_MASS = 1e-9
+#: An entropy less sure than this tells no change of the size of a correction: f′ has more zeros under a heavy tail than are seen.
+_UNSURE = 1e-4
 _CLOSE = 1e-9
 _WORST = "the output is uniform on D, so the base is the worst activation under its bounds: η = 0"
 _WORST_SHAPE = "the output is normal, so no output of its scale has more entropy: c = 0"
@@ -184,6 +186,9 @@ def _measure(found: Output, scale_free: bool) -> Measure:
     if value == math.inf:
         raise QuadratureError("the entropy of the output must not be +∞", "a tail too heavy for f")
     if math.isfinite(value):
+        error = found.log_slope.error + found.branch_entropy.error
+        if not error < _UNSURE:
+            raise QuadratureError(f"the entropy of the output must be known to {_UNSURE:g}", f"± {error:.1e}")
         return Measure(scale_free)
     return Measure(scale_free, float(f"{RESOLUTIONS['bf16'] * scale_of(found, atoms=False):.3g}"))
 
@@ -292,7 +297,9 @@ def _lowest(part: Part, phi: Direction, x: npt.NDArray[np.float64], sign: float)
         with np.errstate(all="ignore"):
             return np.asarray(sign * phi.slope(at) / part.slope(at))
 
-    x = x[np.isfinite(ratio(x))]
+    lower, upper, x = x[0], x[-1], x[np.isfinite(ratio(x))]
+    if not x.size:
+        raise QuadratureError("f′ must not vanish throughout a monotone piece", f"{lower:g} < x < {upper:g}")
     values = ratio(x)
     i = int(np.argmin(values))
     around = (float(x[max(i - 1, 0)]), float(x[min(i + 1, len(x) - 1)]))

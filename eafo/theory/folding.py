@@ -122,6 +122,10 @@ def _wrapped(law: Numbers, start: float, period: float) -> BSpline:
         return law.pdf(x[:, None] + shifts).sum(-1) + rest
 
     end, t = start + period, np.linspace(0.0, period, _POINTS)
+    if not np.isfinite(density(end - t)).all():
+        raise QuadratureError(
+            "the density of a tail must be finite", f"an infinite one from x = {start:g} on"
+        )
     found, middle = make_interp_spline(t, density(end - t), k=7), (t[1:] + t[:-1]) / 2
     missed = np.max(np.abs(found(middle) - density(end - middle)))
     if not missed <= _SMOOTH * max(float(np.max(found(t))), 1e-300):

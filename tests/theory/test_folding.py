@@ -100,3 +100,23 @@ def test_a_sine_of_a_wide_law_is_an_arcsine_law() -> None:
     np.testing.assert_allclose(found.cdf(z), scipy.stats.arcsine(-1, 2).cdf(z), rtol=1e-6)
     # The entropy of an arcsine law on (−1, 1) is log(π/2).
     assert eafo.entropy("sin", "cauchy(0, 50)").value == pytest.approx(math.log(math.pi / 2), abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("law", "shape", "scale"), [("scipy.gamma(0.5)", 0.5, 1.0), ("scipy.chi2(1)", 0.5, 2.0)]
+)
+def test_a_density_that_is_infinite_at_its_end_is_folded_further_out(
+    law: str, shape: float, scale: float
+) -> None:
+    found = output.of(eafo.get("sin").concrete, laws.get(law).numeric)
+    # E[e^{itX}] = (1 − i θ t)^{−k}
+    assert found.moment(1) == pytest.approx(((1 - 1j * scale) ** -shape).imag, abs=1e-8)
+    assert found.moment(2) == pytest.approx((1 - ((1 - 2j * scale) ** -shape).real) / 2, abs=1e-8)
+
+
+def test_cosines_of_a_weibull_law_of_infinite_density_at_0() -> None:
+    sample = np.cos(scipy.stats.weibull_min(0.5).rvs(400_000, random_state=1))
+    found = output.of(eafo.get("cos(x)").concrete, laws.get("scipy.weibull_min(0.5)").numeric)
+    assert found.moment(1) == pytest.approx(float(sample.mean()), abs=0.005)
+    assert float(found.cdf(0.3)) == pytest.approx(float(np.mean(sample <= 0.3)), abs=0.005)
+    assert math.isfinite(eafo.entropy("cos(x)", "scipy.weibull_min(0.5)").value)
