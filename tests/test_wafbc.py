@@ -369,3 +369,80 @@ def test_bounds_of_sympy_stay_exact() -> None:
     assert act.name == "arctan"
     assert "bounds -pi/2 and pi/2: A = -pi/2, B = pi" in act.provenance.steps
     assert str(eafo.wafbc("cauchy", bounds=(0, sympy.Rational(1, 3)))) == "atan(x)/(3*pi) + 1/6"
+
+
+@pytest.mark.parametrize(
+    ("form", "given", "to"),
+    [
+        ("cauchy", {"variance": 1.0}, 1e-6),
+        ("cauchy(1000, 2)", {"variance": 4.0, "output_mean": 3.0}, 1e-6),
+        ("student_t(2)", {"variance": 1.0}, 1e-6),
+        ("student_t(0.5)", {"variance": 1.0}, 1e-4),
+        ("scipy.pareto(0.8)", {"variance": 2.0}, 1e-4),
+        ("student_t(0.5)", {"mean": 1.0}, 1e-6),
+        ("student_t(2)", {"mean": 1.0}, 1e-6),
+        ("0.5*exponential + 0.5*cauchy", {"mean": 1.0}, 1e-4),
+    ],
+)
+def test_the_constraint_holds_under_a_heavy_tail(form: str, given: dict, to: float) -> None:
+    """The moment by the trapezoid rule in −log of the probability of each tail, out to e^−250."""
+    act, numbers = eafo.wafbc(form, **given), laws.get(form).numeric
+    edges = np.linspace(math.log(2), 250, 200_001)
+    level = np.exp(-(edges[1:] + edges[:-1]) / 2)
+    weight = level * np.diff(edges)
+    outputs = [act(quantile(level)) for quantile in (numbers.ppf, numbers.isf)]
+    if "mean" in given:
+        assert sum(float(z @ weight) for z in outputs) == pytest.approx(given["mean"], rel=2 * to)
+    else:
+        level_of_output = given.get("output_mean", 0.0)
+        moments = [float((z - level_of_output) ** 2 @ weight) for z in outputs]
+        assert sum(moments) == pytest.approx(given["variance"], rel=2 * to)
+    far = numbers.isf(np.array([1e-8, 1e-20, 1e-60]))
+    exact = (
+        -given["mean"] * np.log([1e-8, 1e-20, 1e-60])
+        if "mean" in given
+        else given.get("output_mean", 0.0)
+        + math.sqrt(given["variance"]) * scipy.stats.norm.isf([1e-8, 1e-20, 1e-60])
+    )
+    np.testing.assert_allclose(act(far), exact, rtol=0.05)
+    told = " ".join(act.provenance.steps)
+    assert "since along a tangent a power tail would break the constraint" in told
+    assert "the constraint's moment of the output is kept to" in told
+
+
+def test_a_light_tail_goes_on_along_its_tangent() -> None:
+    for form in ("student_t(4)", "laplace"):
+        told = " ".join(eafo.wafbc(form, variance=1).provenance.steps)
+        assert "the tangents beyond" in told
+        assert "the constraint's moment of the output is kept to" in told
+
+
+def test_a_continuation_has_the_value_and_the_slope_of_the_pieces() -> None:
+    expression = eafo.wafbc("cauchy(1000, 2)", variance=4, output_mean=3).expression
+    x = sympy.Symbol("x", real=True)
+    cases = []
+    while isinstance(expression, sympy.Piecewise):
+        cases.append(expression.args[0][0])
+        expression = expression.args[-1][0]
+    left, first, *_, last, right = *cases, expression
+    for before, after, at in ((left, first, -63_000), (last, right, 65_000)):
+        for order in (0, 1):
+            one, other = (float(sympy.diff(e, x, order).subs(x, at).evalf(30)) for e in (before, after))
+            assert one == pytest.approx(other, rel=1e-12)
+
+
+def test_the_continuations_of_a_heavy_tail_compile() -> None:
+    torch = pytest.importorskip("torch")
+    for given in ({"variance": 1}, {"mean": 1}):
+        act = eafo.wafbc("student_t(2)", **given)
+        for backend in ("aten", "cpp"):
+            assert eafo.kernels.verify(act, backend=backend, points=41).ok
+        module = eafo.nn.Module(act)
+        for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+            sizes = 10.0 ** np.linspace(-30, math.log10(0.99 * torch.finfo(dtype).max), 400)
+            x = torch.tensor(np.concatenate([-sizes, [0.0], sizes])).to(dtype).requires_grad_()
+            y = module(x)
+            (slope,) = torch.autograd.grad(y.sum(), x)
+            assert torch.isfinite(y).all()
+            assert torch.isfinite(slope).all()
+            assert (slope >= 0).all()

@@ -16,11 +16,14 @@ from eafo.laws import Law, LawLike
 from eafo.limits import within
 from eafo.theory import worst
 from eafo.theory.quadrature import numeric
+from eafo.theory.rational import Rational
 from eafo.theory.worst import Worst
 
 __all__ = ["wafbc"]
 
 _SECONDS = 2.0
+_SINCE = "since along a tangent a power tail would break the constraint"
+_LOGARITHM = f"a logarithm, {_SINCE}"
 
 
 def wafbc(
@@ -135,18 +138,43 @@ def _result(law: Law, found: Worst, right: str) -> tuple[str, ...]:
     bulk = f"equals {right} with the law's own numbers to {found.error:.0e} of the scale"
     if found.approximation is None:
         edge = (
-            f"; within the last {found.outside:g} of the mass it goes on along its tangent"
+            f"; within the last {found.outside:g} of the mass it goes on along {_LOGARITHM if found.heavy else 'its tangent'}"
             if found.outside
             else ""
         )
-        return f"f(x) = {rendering.text(found.expression)}{edge}", f"{bulk}, at 304 quantiles"
+        return (
+            f"f(x) = {rendering.text(found.expression)}{edge}",
+            f"{bulk}, at 304 quantiles",
+            *(_kept(found) if found.heavy else ()),
+        )
     lower, upper = (float(e) for e in found.approximation.ends)
     count = len(found.approximation.pieces)
     smooth = "continuously differentiable" if found.approximation.smooth else "continuous"
     return (
         f"no closed form: {count} rational piece{'s' * (count > 1)} on [{lower:g}, {upper:g}], {smooth}, increasing by Sturm's "
-        f"theorem, the tangents beyond, where a mass of {found.outside:g} lies on each side",
+        f"theorem, {_beyond(found.approximation, found.outside)}",
         f"{bulk}, at 304 quantiles between {found.outside:g} and 1 − {found.outside:g}",
+        *_kept(found),
+    )
+
+
+def _beyond(approximation: Rational, outside: float) -> str:
+    """What the function is beyond its pieces, and why that is not always a tangent."""
+    left, right = approximation.beyond
+    names = {"tangent": "the tangent", "logarithm": "a logarithm", "root": "the root of a logarithm"}
+    where = f"beyond, where a mass of {outside:g} lies on each side"
+    if left == right == "tangent":
+        return f"the tangents {where}"
+    kinds = names[left] if left == right else f"{names[left]} on the left and {names[right]} on the right"
+    return f"{kinds} {where}, {_SINCE}"
+
+
+def _kept(found: Worst) -> tuple[str, ...]:
+    """How well the whole function keeps its constraint, where that is a moment."""
+    if found.missed is None:
+        return ()
+    return (
+        f"the constraint's moment of the output is kept to {found.missed:.0e} of itself, by quadrature over all x",
     )
 
 

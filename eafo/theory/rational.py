@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,10 +33,13 @@ import sympy
 from eafo.activation import VARIABLE
 from eafo.errors import RefusedError
 
-__all__ = ["Rational", "RationalPiece", "approximate"]
+__all__ = ["Continuation", "Rational", "RationalPiece", "approximate"]
 
 FloatArray = npt.NDArray[np.float64]
 Function = Callable[[FloatArray], FloatArray]
+
+#: A tangent; a + b log x, which goes with a power tail where the output is exponential; a root of it, where it is normal.
+Continuation = Literal["tangent", "logarithm", "root"]
 
 _T = sympy.Symbol("t", real=True)
 _TERMS = range(2, 9)
@@ -93,19 +96,25 @@ class RationalPiece:
 
 @dataclass(frozen=True)
 class Rational:
-    """An increasing piecewise rational function, continued along its tangents beyond its ends.
+    """An increasing piecewise rational function, continued beyond its ends with their values and slopes.
 
     Args:
         pieces: from left to right, each beginning where the one before ends.
-        slopes: the slopes of the continuations on the left and on the right.
+        slopes: the slopes of the continuations on the left and on the right, where they begin.
         error: the largest |R − f| found on 2000 points a piece.
         smooth: whether R′ is continuous too.
+        beyond: what the continuations are, on the left and on the right.
+        centre: the point between the ends from which logarithms and roots measure x.
+        level: the value from which roots measure R; R − level has the sign of x − centre at the ends.
     """
 
     pieces: tuple[RationalPiece, ...]
     slopes: tuple[sympy.Rational, sympy.Rational]
     error: float
     smooth: bool
+    beyond: tuple[Continuation, Continuation] = ("tangent", "tangent")
+    centre: sympy.Rational = sympy.S.Zero
+    level: sympy.Rational = sympy.S.Zero
 
     @property
     def ends(self) -> tuple[sympy.Rational, sympy.Rational]:
@@ -119,11 +128,21 @@ class Rational:
 
     @property
     def expression(self) -> sympy.Expr:
-        """The function as branches, from the left tangent to the right one."""
-        (lower, upper), (low, high), (left, right) = self.ends, self.values, self.slopes
-        cases = [(sympy.expand(low + left * (VARIABLE - lower)), lower > VARIABLE)]
+        """The function as branches, from the left continuation to the right one."""
+        cases = [(self._continued(0), self.ends[0] > VARIABLE)]
         cases += [(piece.expression, piece.upper > VARIABLE) for piece in self.pieces]
-        return sympy.Piecewise(*cases, (sympy.expand(high + right * (VARIABLE - upper)), True))
+        return sympy.Piecewise(*cases, (self._continued(1), True))
+
+    def _continued(self, side: int) -> sympy.Expr:
+        """The continuation beyond an end: tangent there to R, whatever it is."""
+        kind, end, value, slope = (both[side] for both in (self.beyond, self.ends, self.values, self.slopes))
+        if kind == "tangent":
+            return sympy.expand(value + slope * (VARIABLE - end))
+        away, rise = end - self.centre, value - self.level
+        logarithm = sympy.log((VARIABLE - self.centre) / away)
+        if kind == "logarithm":
+            return value + slope * away * logarithm
+        return self.level + rise * sympy.sqrt(1 + 2 * slope * away / rise * logarithm)
 
 
 def _horner(coefficients: Sequence[sympy.Rational], t: Any) -> sympy.Expr:

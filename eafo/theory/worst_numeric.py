@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mpmath
 import numpy as np
@@ -24,7 +24,9 @@ from eafo.errors import InputError, RefusedError
 from eafo.laws import Law, Numbers
 from eafo.theory import rational
 from eafo.theory.maximum_entropy import MaximumEntropy
-from eafo.theory.rational import Rational
+from eafo.theory.nodes import between
+from eafo.theory.quadrature import QuadratureError, numeric
+from eafo.theory.rational import Continuation, Rational
 
 __all__ = ["TOLERANCE", "Problem", "Target", "Worst", "assembled", "concrete", "exact", "expanded", "target"]
 
@@ -42,6 +44,8 @@ _LONGEST = 3900
 _STEEPEST = 60000
 #: Within this mass of the right end a closed form that has a pole there, or sums tails, goes on along its tangent.
 _EDGE = 1e-4
+#: The levels at which a tail's power is taken.
+_FAR, _FURTHER = 1e-12, 1e-100
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,15 @@ class Target:
         value: f = Q*⁻¹ ∘ F, vectorised.
         slope: f′ = p/q(f).
         scale: the unit in which errors are measured: the range's width, the mean or the deviation.
+        moment: the power of (z − level)/scale whose expectation the constraint sets to 1; 0 where it sets none.
+        level: the output's mean under a variance.
     """
 
     value: Function
     slope: Function
     scale: float
+    moment: int = 0
+    level: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -70,8 +78,11 @@ class Worst:
         general_solution: its solution, before the constants are known.
         constants: the constants or multipliers.
         approximation: the piecewise rational function that stands for f where it has no closed form.
-        outside: the mass on each side beyond which f goes on along its tangent, or is clipped; 0 where it does not.
+        outside: the mass on each side beyond which f goes on along its tangent or as a heavy tail asks, or is clipped; 0 where
+            it does not.
         error: the largest difference from the law's own numbers in the bulk, in units of the scale.
+        missed: by how much the output misses the constraint's moment, relative, by quadrature; None where that is not known.
+        heavy: whether a closed form goes on along a logarithm in place of its tangent.
     """
 
     expression: sympy.Expr
@@ -82,6 +93,8 @@ class Worst:
     approximation: Rational | None
     outside: float
     error: float
+    missed: float | None = None
+    heavy: bool = False
 
 
 def target(law: Numbers, constraint: str, first: float, second: float = 0.0) -> Target:
@@ -103,7 +116,7 @@ def target(law: Numbers, constraint: str, first: float, second: float = 0.0) -> 
             with np.errstate(divide="ignore"):
                 return np.asarray(-first * np.where(below < 0.5, np.log1p(-below), np.log(above)))
 
-        return Target(exponential, lambda x: first * np.exp(law.logpdf(x) - np.log(law.sf(x))), first)
+        return Target(exponential, lambda x: first * np.exp(law.logpdf(x) - np.log(law.sf(x))), first, 1)
 
     def standard(x: FloatArray) -> FloatArray:
         below, above = law.cdf(x), law.sf(x)
@@ -115,7 +128,7 @@ def target(law: Numbers, constraint: str, first: float, second: float = 0.0) -> 
         z = standard(x)
         return np.asarray(first * np.exp(law.logpdf(x) + z * z / 2) * math.sqrt(2 * math.pi), np.float64)
 
-    return Target(lambda x: second + first * standard(x), slope, first)
+    return Target(lambda x: second + first * standard(x), slope, first, 2, second)
 
 
 @dataclass(frozen=True)
@@ -140,8 +153,11 @@ def assembled(law: Law, closed: sympy.Expr | None, problem: Problem) -> Worst:
     if closed is not None and not _in_the_language(closed):
         closed = None
     summed = closed is not None and unbounded and not law.free_symbols and _sums_tails(closed)
+    heavy = summed and _heavy(numbers, numbers.isf, wanted.moment)
+    if heavy and wanted.moment != 1:
+        closed = None
     if closed is not None and unbounded and (math.isfinite(numbers.upper) or summed):
-        closed, outside = _with_tangent(closed, law), _EDGE
+        closed, outside = _with_tangent(closed, law, heavy), _EDGE
     if closed is not None and unbounded and not outside and _fragile(closed, law, wanted):
         closed = None
     if closed is not None and not _distance(law, numbers, closed, wanted, outside) <= TOLERANCE:
@@ -157,7 +173,8 @@ def assembled(law: Law, closed: sympy.Expr | None, problem: Problem) -> Worst:
             f"the worst activation must agree with the law's own numbers to {2 * tolerance:.0e} of its scale",
             f"{law}: {error:.1e}",
         )
-    return Worst(closed, problem.output, *problem.equation, found, outside, error)
+    missed = _missed(numbers, closed, wanted) if outside else None
+    return Worst(closed, problem.output, *problem.equation, found, outside, error, missed, heavy)
 
 
 def _require_numbers(law: Law) -> None:
@@ -180,6 +197,7 @@ def _approximated(law: Law, wanted: Target) -> tuple[Rational, float, float]:
         except RefusedError as error:
             refusal = str(error)
             continue
+        found = _continued(found, numbers, wanted)
         length = len(formula.to_text(found.expression))
         refusal = f"a formula of {length} characters"
         if length <= _LONGEST and (max(found.slopes) < _STEEPEST or outside == _OUTSIDE[-1]):
@@ -189,6 +207,52 @@ def _approximated(law: Law, wanted: Target) -> tuple[Rational, float, float]:
         f"{_TOLERANCES[-1]:.0e} of its scale",
         f"{law}: {refusal}",
     )
+
+
+def _continued(found: Rational, numbers: Numbers, wanted: Target) -> Rational:
+    """Beyond its ends as the law's tails ask: along a tangent the moment of a heavy tail would be infinite.
+
+    A tail like x^−α has −log(1 − F) ~ α log x, and the square of the normal quantile goes like twice that.
+    """
+    if not wanted.moment:
+        return found
+    kind: Continuation = "logarithm" if wanted.moment == 1 else "root"
+    # A non-negative output is bounded on the left.
+    left = wanted.moment == 2 and _heavy(numbers, numbers.ppf, wanted.moment)
+    right = _heavy(numbers, numbers.isf, wanted.moment)
+    lower, upper = map(float, found.ends)
+    return replace(
+        found,
+        beyond=(kind if left else "tangent", kind if right else "tangent"),
+        centre=_centre(numbers, upper - lower),
+        level=exact(wanted.level),
+    )
+
+
+def _centre(numbers: Numbers, size: float) -> sympy.Rational:
+    """The law's median to three digits of a size."""
+    places = 3 - math.floor(math.log10(abs(size)))
+    return sympy.Rational(f"{round(float(numbers.ppf(0.5)), places):.{max(places, 0)}f}")
+
+
+def _heavy(numbers: Numbers, quantile: Function, moment: int) -> bool:
+    """Whether a tail is like a power x^−α with α near the moment or below, by two far quantiles."""
+    near, far = (abs(float(x) - float(numbers.ppf(0.5))) for x in quantile(np.array([_FAR, _FURTHER])))
+    if not math.isfinite(far):
+        return True
+    return far > near and math.log(_FAR / _FURTHER) / math.log(far / near) < moment + 1
+
+
+def _missed(numbers: Numbers, expression: sympy.Expr, wanted: Target) -> float | None:
+    """|E[((f(X) − level)/scale)^moment] − 1|."""
+    if not wanted.moment:
+        return None
+    try:
+        found = between(numbers, -math.inf, math.inf)
+        z = numeric(expression, exact=False)(found.x)
+        return abs(found.mean(((z - wanted.level) / wanted.scale) ** wanted.moment).value - 1)
+    except QuadratureError:
+        return None
 
 
 def _clipped(expression: sympy.Expr, lower: sympy.Expr | None, upper: sympy.Expr | None) -> sympy.Expr:
@@ -202,8 +266,11 @@ def _clipped(expression: sympy.Expr, lower: sympy.Expr | None, upper: sympy.Expr
     return formula.parse(formula.to_text(made))
 
 
-def _with_tangent(closed: sympy.Expr, law: Law) -> sympy.Expr | None:
-    """The closed form up to the last 1e-4 of the mass, then along its tangent: further out it loses its digits, or its limit."""
+def _with_tangent(closed: sympy.Expr, law: Law, heavy: bool) -> sympy.Expr | None:
+    """The closed form up to the last 1e-4 of the mass, then along its tangent: further out it loses its digits, or its limit.
+
+    Where the tail is heavy, along a logarithm with the same value and slope.
+    """
     if law.free_symbols:
         return None
     point = exact(float(f"{float(law.numeric.isf(_EDGE)):.12g}"))
@@ -215,7 +282,11 @@ def _with_tangent(closed: sympy.Expr, law: Law) -> sympy.Expr | None:
     if exact_value.has(sympy.erf, sympy.exp):
         # Twenty digits: far below what a double shows of the seam.
         exact_value = sympy.Rational(str(exact_value.evalf(20)))
-    tangent = exact_value + exact(float(f"{slope:.12g}")) * (VARIABLE - point)
+    away = VARIABLE - point
+    if heavy:
+        reach = point - _centre(law.numeric, float(point))
+        away = reach * sympy.log((away + reach) / reach)
+    tangent = exact_value + exact(float(f"{slope:.12g}")) * away
     return sympy.Piecewise((expanded(tangent), sympy.Ge(VARIABLE, point)), (closed, True))
 
 
