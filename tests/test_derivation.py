@@ -169,6 +169,10 @@ def test_proved_error_of_the_first_order_inverse() -> None:
     assert 2.94633e-5 * (1 - 2e-6) <= bound.upper <= 1.001 * 2.94634e-5
     with pytest.raises(RefusedError, match="must lie inside one branch of relu"):
         eafo.derive("relu").error_bound(0.01, interval=(-1, 1))
+    with pytest.raises(
+        RefusedError, match=r"where the base increases, but got '\(-oo, 0\), where relu is flat'"
+    ):
+        eafo.derive("relu").error_bound(0.01, interval=("-oo", 0))
 
 
 @pytest.mark.parametrize(("base", "law", "options", "kind", "message"), [

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from eafo import catalog, rendering
-from eafo.activation import Activation, Provenance
+import sympy
+
+from eafo import catalog, formula, rendering
+from eafo.activation import VARIABLE, Activation, Provenance
 from eafo.catalog import ActivationLike
 from eafo.theory import integration
+from eafo.theory.integration import Antiderivative
 
 __all__ = ["from_derivative"]
 
@@ -37,6 +40,7 @@ def from_derivative(gradient: ActivationLike, **parameters: float) -> Activation
     """
     slope = catalog.get(gradient, **parameters)
     found = integration.integrate(slope)
+    conditions = _conditions(found, slope)
     told = tuple(
         f"for {rendering.text(part.lower)} < x < {rendering.text(part.upper)} the integral is "
         f"{rendering.text(part.expression)} + {rendering.text(constant)}"
@@ -46,7 +50,7 @@ def from_derivative(gradient: ActivationLike, **parameters: float) -> Activation
         f"gradient f′(x) = {slope}",
         *told,
         "the constants follow from f(0) = 0 and from continuity at the seams"
-        + (f", which hold while {', '.join(found.conditions)}" if found.conditions else ""),
+        + (f", which hold while {', '.join(conditions)}" if conditions else ""),
         f"f(x) = {rendering.text(found.expression)}",
         f"equals the quadrature of f′ from 0 to {found.error:.0e} of its size, at {found.points} points between −8 and 8",
     )
@@ -57,3 +61,23 @@ def from_derivative(gradient: ActivationLike, **parameters: float) -> Activation
         kept,
         Provenance(SOURCE, "https://arxiv.org/abs/2411.13010", steps),
     )
+
+
+def _conditions(found: Antiderivative, gradient: Activation) -> tuple[str, ...]:
+    """What the parameters must fulfil: what the seams and poles ask, and that roots and logarithms of parameters are real."""
+    at_default = {p.symbol: sympy.Rational(repr(p.default)) for p in gradient.parameters}
+    powers = [p for p in found.expression.atoms(sympy.Pow) if p.exp.is_Rational and not p.exp.is_Integer]
+    inverse = {p.base for p in found.expression.atoms(sympy.Pow) if p.exp.is_negative}
+    inner = {p.base for p in powers} | {e.args[0] for e in found.expression.atoms(sympy.log)}
+    logarithms = {e.args[0] for e in found.expression.atoms(sympy.log)}
+    roots = [
+        e
+        for e in inner
+        if e.free_symbols and VARIABLE not in e.free_symbols and e.xreplace(at_default).is_positive
+    ]
+    strict = {e for e in roots if e in inverse or e in logarithms}
+    asked = {formula.to_text(e > 0 if e in strict else e >= 0) for e in roots}
+    # A number that is positive is not 0.
+    spared = {formula.to_text(sympy.Ne(e, 0, evaluate=False)) for e in strict}
+    # What the parameters' domains already say reads True.
+    return tuple(sorted((set(found.conditions) - spared | asked) - {"True"}))

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import sympy
 
 from eafo import rendering
-from eafo.activation import Activation
+from eafo.activation import VARIABLE, Activation
 from eafo.errors import InputError, RefusedError
 from eafo.laws import Law
 from eafo.theory import bounds
@@ -234,7 +234,7 @@ class Derivation:
 
         Raises:
             InputError: ε is not finite; no such interval.
-            RefusedError: the interval holds a seam of the base, or no bound can be proved.
+            RefusedError: the interval holds a seam of the base, the base is flat there, or no bound can be proved.
 
         >>> import eafo
         >>> print(eafo.derive("relu", law="normal").error_bound(0.01, interval=(0, "oo")).what)
@@ -251,6 +251,11 @@ class Derivation:
                 sympy.sympify(e).xreplace(at_default) for e in (piece.expression, piece.lower, piece.upper)
             )
             if float(left) <= low and high <= float(right):
+                if VARIABLE not in function.free_symbols:
+                    raise RefusedError(
+                        "an error of the inverse is bounded where the base increases",
+                        f"({lower}, {upper}), where {self.base.name} is flat",
+                    )
                 return bounds.inverse_error(
                     self.correction, epsilon, lower, upper, base=function, relative=relative
                 )

@@ -28,6 +28,9 @@ from eafo.theory.quadrature import numeric
 __all__ = ["worst_law"]
 
 _SECONDS = 2.0
+#: The mass of a density that may be missing from the sum of its numbers.
+_BEYOND = 1e-7
+_LARGEST = 1e154
 _PROBES = np.linspace(-50.0, 50.0, 401)
 _LEVELS = np.array([0.25, 0.5, 0.75, 0.05, 0.9])
 
@@ -77,6 +80,7 @@ def worst_law(activation: ActivationLike) -> Law:
     lower, upper = parts[0].lower, parts[-1].upper
     a, b = _limit(parts[0].expression, lower, "+"), _limit(parts[-1].expression, upper, "-")
     _require_bounds(act, a, b)
+    _require_doubles(act, a, b)
     concrete = _on_support(act.concrete, lower, upper)
     density = _tidy(derivative(concrete) / (b - a))
     known = _recognised(density, act, (a, b), (lower, upper))
@@ -138,6 +142,17 @@ def _require_bounds(act: Activation, a: sympy.Expr, b: sympy.Expr) -> None:
         f"{act.name}, which runs from {a} to {b}",
         "an unbounded one is the worst under a mean or a variance: see eafo.wafbc",
     )
+
+
+def _require_doubles(act: Activation, a: sympy.Expr, b: sympy.Expr) -> None:
+    """Refuse a law with a share of its mass where x² is no double, as f tells that is not yet at its limits there."""
+    below, above = numeric(act.concrete)(np.array([-_LARGEST, _LARGEST]))
+    beyond = 1 - (above - below) / float(b - a)
+    if beyond > _BEYOND:
+        raise RefusedError(
+            f"a law must have all but {_BEYOND:g} of its mass within ±{_LARGEST:g}",
+            f"that of {act.name}, which runs from {a} to {b} with {beyond:.3g} of it beyond",
+        )
 
 
 def _on_support(expression: sympy.Expr, lower: sympy.Expr, upper: sympy.Expr) -> sympy.Expr:

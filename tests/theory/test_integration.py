@@ -126,6 +126,21 @@ def test_no_condition_where_there_is_none():
     assert any("beta != 0" in s for s in from_derivative("exp(beta*x); beta=1").provenance.steps)
 
 
+@pytest.mark.parametrize(
+    ("gradient", "told"),
+    [
+        ("celu", "seams"),
+        ("srelu", "seams"),
+        ("exp(-a*x**2); a=1", "which hold while a > 0"),
+        ("a**x; a=2", "which hold while a > 0, log(a) != 0"),
+    ],
+)
+def test_conditions_are_those_of_the_formula(gradient, told):
+    steps = from_derivative(gradient).provenance.steps
+    (constants,) = (s for s in steps if s.startswith("the constants follow"))
+    assert constants.endswith(told)
+
+
 def test_xielu_learns_as_it_is():
     torch = pytest.importorskip("torch")
     layer = eafo.nn.Module(from_derivative(XIELU)).to(torch.float64)
