@@ -39,6 +39,8 @@ _UNSURE = 1e-4
 _CLOSE = 1e-9
 _WORST = "the output is uniform on D, so the base is the worst activation under its bounds: η = 0"
 _WORST_SHAPE = "the output is normal, so no output of its scale has more entropy: c = 0"
+#: The most sheets over one value: at this number a correction takes about a minute.
+_MOST_FOLDED = 40
 #: Where ε starts, here and in the paper.
 START = 0.01
 
@@ -121,6 +123,7 @@ def correct(
     if found.mass < _LEAST_MASS:
         raise RefusedError(f"{base.name} must not be flat wherever the law {law} has mass")
     try:
+        _require_few_folds(base, law, found)
         lower, upper, flat = _domain(found)
         measure = _measure(found, scale_free)
         made = Correction(sympy.S.Zero, sympy.S.One, function, found, measure, metric, lower, upper, flat)
@@ -129,6 +132,24 @@ def correct(
         raise RefusedError(
             f"the correction of {base.name} for the law {law} is beyond the quadrature: {error}"
         ) from error
+
+
+def _require_few_folds(base: Activation, law: Law, found: Output) -> None:
+    """Refuse a function whose differences of the entropy would take many minutes: they cost the cube of these pieces.
+
+    Raises:
+        RefusedError: more monotone pieces than can be followed have a value in common.
+    """
+    sheets = found.sheets
+    least, greatest = (np.sort([getattr(s, end) for s in sheets]) for end in ("least", "greatest"))
+    # At the beginning of a sheet's range: the sheets that have begun, less those that have ended.
+    common = int(np.max(np.arange(1, len(sheets) + 1) - np.searchsorted(greatest, least, side="right")))
+    if common > _MOST_FOLDED:
+        raise RefusedError(
+            f"a function to be corrected must take no value on more than {_MOST_FOLDED} monotone pieces under the law",
+            f"{base.name} with {common} of them under {law}",
+            "take a narrower law, or a function that turns less often",
+        )
 
 
 def _steepest(base: Activation, law: Law, made: Correction, orders: tuple[int, ...]) -> Correction:

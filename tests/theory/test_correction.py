@@ -329,3 +329,11 @@ def test_bad_options(options: dict[str, object], message: str) -> None:
 def test_zeros_of_the_slope_under_a_heavy_tail_are_refused_in_one_line() -> None:
     with pytest.raises(RefusedError, match=r"the entropy of the output must be known to 0\.0001"):
         of("x + sin(x)", "cauchy")
+
+
+@pytest.mark.parametrize(
+    ("name", "law", "pieces"), [("sin(20*x)", "normal", 153), ("x*sin(x)", "normal(0, 20)", 103)]
+)
+def test_too_many_folds_are_refused_at_once(name: str, law: str, pieces: int) -> None:
+    with pytest.raises(RefusedError, match=f"on more than 40 monotone pieces .* with {pieces} of them"):
+        of(name, law)
