@@ -234,13 +234,22 @@ def inverse_error(
     """
     size = _rational(epsilon)
     if base == VARIABLE:
-        objective = _inverse_objective(correction, -size if reverse else size)
+        objective = _inverse_objective(_flat(correction), -size if reverse else size)
     else:
         objective = _perturbed(base, correction, size, reverse)
     name = "sup |f(g(x)) − x|" if reverse else "sup |g(f(x)) − x|"
     cuts = tuple(_seams(correction))
     found = search(objective, lower, upper, what=name, cuts=cuts, relative=relative)
     return replace(found, epsilon=float(size))
+
+
+def _flat(expression: sympy.Expr) -> sympy.Expr:
+    """The same function with its nested polynomials as sums of powers.
+
+    On an unbounded box each level of Horner's rule is compared with its leading term anew, and with all levels in it.
+    """
+    factors = sympy.Mul.make_args(expression)
+    return sympy.Mul(*(sympy.expand(f) if f.is_polynomial(VARIABLE) else f for f in factors))
 
 
 def _perturbed(base: sympy.Expr, correction: sympy.Expr, size: sympy.Rational, reverse: bool) -> Objective:
