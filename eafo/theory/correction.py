@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +29,7 @@ from eafo.theory.function import Direction, Part, direction
 from eafo.theory.output import Output
 from eafo.theory.projection import ODD_ORDERS, Projection
 from eafo.theory.quadrature import QuadratureError
+from eafo.theory.sheets import Sheet
 
 __all__ = ["START", "Correction", "correct", "descent_slope", "monotone_range"]
 
@@ -37,6 +39,8 @@ _LEAST_MASS = 1e-9
 #: An entropy less sure than this tells no change of the size of a correction: f′ has more zeros under a heavy tail than are seen.
 _UNSURE = 1e-4
 _CLOSE = 1e-9
+#: Beside a zero of f′, and the growth between these that tells a pole.
+_NEARER, _GROWS = np.array([1e-3, 1e-4]), 3.0
 _WORST = "the output is uniform on D, so the base is the worst activation under its bounds: η = 0"
 _WORST_SHAPE = "the output is normal, so no output of its scale has more entropy: c = 0"
 #: The most sheets over one value: at this number a correction takes about a minute.
@@ -290,16 +294,18 @@ def descent_slope(found: Correction) -> float:
 
 
 def monotone_range(found: Correction) -> tuple[float, float] | None:
-    """The ε for which f + ε·shape increases on D, as the reciprocals of the extremes of shape′/f′; None where f does not.
+    """The ε for which f + ε·shape increases on D, as the reciprocals of the extremes of shape′/f′.
+
+    None where f does not increase, or shape′/f′ has a pole at a zero of f′ inside D: then it does for ε = 0 alone.
 
     >>> from eafo import catalog, laws
     >>> low, high = monotone_range(correct(catalog.get("relu"), laws.get("normal")))
     >>> round(low, 9), round(high, 9)
     (-1.0, 2.240844535)
     """
-    if not found.increasing:
-        return None
     phi = direction(found.shape)
+    if not found.increasing or _at_rest(found.output.sheets, phi):
+        return None
     least, greatest = 0.0, 0.0
     for sheet in found.output.sheets:
         near = np.linspace(max(sheet.lower, -30.0), min(sheet.upper, 30.0), 6001)
@@ -307,6 +313,18 @@ def monotone_range(found: Correction) -> tuple[float, float] | None:
         least = min(least, _lowest(sheet.part, phi, x, 1.0))
         greatest = max(greatest, -_lowest(sheet.part, phi, x, -1.0))
     return (-1 / greatest if greatest > 0 else -math.inf, -1 / least if least < 0 else math.inf)
+
+
+def _at_rest(sheets: Sequence[Sheet], phi: Direction) -> bool:
+    """Whether φ′/f′ has a pole where two rising sheets of one formula meet, at a zero of f′: it grows as one comes nearer."""
+    for a, b in itertools.pairwise(sheets):
+        if a.part is b.part and a.upper == b.lower and a.rising and b.rising:
+            away = np.array([[-1.0], [1.0]]) * _NEARER * max(1.0, abs(a.upper))
+            with np.errstate(all="ignore"):
+                ratio = np.abs(phi.slope(a.upper + away) / a.part.slope(a.upper + away)).max(axis=0)
+            if ratio[1] > _GROWS * ratio[0] > 0:
+                return True
+    return False
 
 
 def _lowest(part: Part, phi: Direction, x: npt.NDArray[np.float64], sign: float) -> float:

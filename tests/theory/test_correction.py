@@ -219,6 +219,12 @@ def test_monotone_range() -> None:
         assert slope(t, end * 0.999).min() > 0 > slope(t, end * 1.01).min()
 
 
+@pytest.mark.parametrize("name", ["x + sin(x)", "x + sin(x)**2"])
+def test_a_function_that_rests_keeps_rising_by_no_correction(name: str) -> None:
+    # f′ is 0 at π, or 3π/4, and has a double zero there, the correction's slope a single one.
+    assert correction.monotone_range(of(name)) is None
+
+
 # -- metrics and measures ----------------------------------------------------------------------------------------------------
 
 
