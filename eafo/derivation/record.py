@@ -251,7 +251,7 @@ class Derivation:
                 sympy.sympify(e).xreplace(at_default) for e in (piece.expression, piece.lower, piece.upper)
             )
             if float(left) <= low and high <= float(right):
-                if VARIABLE not in function.free_symbols:
+                if low < high and VARIABLE not in function.free_symbols:
                     raise RefusedError(
                         "an error of the inverse is bounded where the base increases",
                         f"({lower}, {upper}), where {self.base.name} is flat",

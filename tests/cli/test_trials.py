@@ -201,9 +201,12 @@ def test_a_value_a_channel_and_a_code_are_asked_for(eafo, tmp_path):
     page = eafo("report", "one")
     assert page.status == 0
     assert "--per-channel" in (tmp_path / "reports" / "one" / "index.html").read_text()
-    coded = eafo("compare", "crrelu", "--seeds", "1", "--epochs", "1", "--saved", "code", "--json").document
+    coded = eafo(
+        "compare", "crrelu", "relu", "--seeds", "1", "--epochs", "1", "--saved", "code", "--json"
+    ).document
     # A code is not for an activation that learns: told as the failure of that training.
     assert "without learnable parameters" in coded["arms"][0]["failures"][0]
+    assert not coded["arms"][1]["failures"]
     assert eafo("compare", "relu", "--saved", "y").err.startswith("eafo: saved must be one of x, code, but")
 
 

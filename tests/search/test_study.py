@@ -209,7 +209,7 @@ def test_another_plan_of_the_same_name_is_refused(toys: Toys) -> None:
     with pytest.raises(InputError) as caught:
         run(plan(trials=1, seeds=3, first_seed=1))
     assert str(caught.value) == (
-        "the study 'p' was made for another plan, which differs in, but got 'seeds, first_seed'; change the name"
+        "the plan of the study 'p' must be the one that it was made for, but got 'another seeds, first_seed'; change the name"
     )
 
 
