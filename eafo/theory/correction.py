@@ -37,7 +37,7 @@ __all__ = ["START", "Correction", "correct", "descent_slope", "monotone_range"]
 _REACH = 12.0
 _LEAST_MASS = 1e-9
 #: An entropy less sure than this tells no change of the size of a correction: f′ has more zeros under a heavy tail than are seen.
-_UNSURE = 1e-4
+_UNSURE = 1e-3
 _CLOSE = 1e-9
 #: Beside a zero of f′, and the growth between these that tells a pole.
 _NEARER, _GROWS = np.array([1e-3, 1e-4]), 3.0
