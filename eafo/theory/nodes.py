@@ -44,7 +44,7 @@ _COARSE = np.where(np.arange(_ANGLES.size) % 2 == 0, 2 * _WEIGHT, 0.0)
 
 @dataclass(frozen=True)
 class Mean:
-    """An integral and an estimate of its absolute error: its change when every second node is left out."""
+    """An integral and an estimate of its absolute error: its change when every second node is left out, and what lies beyond the nodes."""
 
     value: float
     error: float

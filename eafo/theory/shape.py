@@ -208,8 +208,8 @@ class Branch:
     def reach(self) -> float:
         """How far from 0 single features are told.
 
-        10⁹ and more where the formula's numbers say so, 10⁴ where exponentials stand in exponents, and 100 or at least 10 periods
-        where a sine occurs.
+        10⁹ and more where the formula's numbers say so, 10⁴ where exponentials stand in exponents, and 100 where a sine occurs, or 16
+        of its periods where they are longer.
         """
         if not self.oscillating:
             far = max((abs(at) + _FAN[-1] * width for at, width in self.marks), default=0.0)

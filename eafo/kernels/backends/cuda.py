@@ -1,7 +1,8 @@
 """Backend ``cuda``: CUDA C++ that includes no header, so that NVRTC compiles it without a toolkit.
 
-Types: float32, float64, and float16 and bfloat16 that are computed in float32. Parameters are read from device memory,
-so that a launch waits for nothing. Parameter gradients take one launch: a slot a block, summed by the last block.
+Types: float32, float64, and float16 and bfloat16 that are computed in float32. Parameters are numbers by value, or read from
+device memory in a type of their own, so that a launch waits for nothing. Their gradients take one launch: a slot a block, summed
+by the last block, and written in the parameter's type.
 
 What float32 and float64 compute is what the C++ backend does, written once in ``templates/math.j2``. In ``fast`` half
 precisions use the processor's approximations of 2^x and 1/x, within 2^-22.
