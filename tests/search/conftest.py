@@ -92,14 +92,25 @@ class Chatty(Toy):
 
 
 class Devices(Toy):
-    """Keeps which GPUs it may see, and is at work long enough for others to be at work beside it."""
+    """Keeps which GPUs it may see, and is at work until another was beside it, on a busy machine too."""
 
     def before(self, value, seed):
+        device = os.environ.get("CUDA_VISIBLE_DEVICES")
         with LOG.open("a") as log:
-            log.write(f"{os.environ.get('CUDA_VISIBLE_DEVICES')} begins\\n")
-        time.sleep(0.3)
+            log.write(f"{device} begins\\n")
+        patience = time.monotonic() + 10
+        while not self.was_shared(device) and time.monotonic() < patience:
+            time.sleep(0.02)
         with LOG.open("a") as log:
-            log.write(f"{os.environ.get('CUDA_VISIBLE_DEVICES')} ends\\n")
+            log.write(f"{device} ends\\n")
+
+    def was_shared(self, device):
+        at_work = 0
+        for line in LOG.read_text().splitlines():
+            at_work += (line == f"{device} begins") - (line == f"{device} ends")
+            if at_work > 1:
+                return True
+        return False
 
 
 class KilledOnce(Toy):
